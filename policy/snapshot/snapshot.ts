@@ -1,0 +1,77 @@
+/**
+ * The policy snapshot (DESIGN section 6): all that a sidecar needs to judge a call, in one numbered document that the policy
+ * key signs. JSON; this file owns its shape, `parse-snapshot.ts` its strict reading.
+ */
+
+/** Name of a scope in the catalogue, an RFC 6749 scope-token. */
+export type ScopeName = string;
+
+/** One operation of a service, from its OpenAPI document or its .proto. */
+export interface SnapshotRoute {
+  /** Upper-case HTTP method, or `*`; gRPC methods are `POST`. */
+  readonly method: string;
+  /** `/orders/{id}`; a last segment `{+rest}` takes the rest of the path. gRPC: `/package.Service/Method`. */
+  readonly template: string;
+  readonly operation: string;
+  /** Scopes that a call needs, all of them. */
+  readonly scopes: readonly ScopeName[];
+  /** Scopes that this route may hand on to further services (`x-behalf.passes`); counts at the entry. */
+  readonly passes: readonly ScopeName[];
+  /** Whether a root for this route is never reused. */
+  readonly fresh: boolean;
+}
+
+/** A service: what its sidecar serves, and where. */
+export interface SnapshotService {
+  readonly name: string;
+  readonly owner: string;
+  readonly reason: string;
+  readonly protocol: 'http' | 'grpc';
+  readonly routes: readonly SnapshotRoute[];
+  /** `host:port` of mTLS ports. */
+  readonly endpoints: readonly string[];
+}
+
+/** A workload that may act: the scopes it may obtain at the entry, and the edges on which it acts for itself. */
+export interface SnapshotWorkload {
+  readonly name: string;
+  readonly owner: string;
+  readonly reason: string;
+  /** Scopes at most of roots that it may obtain for users; null where it is no entry. */
+  readonly entry_ceiling: readonly ScopeName[] | null;
+  /** Calls on its own authority: to whom, with which scopes. */
+  readonly own: readonly { readonly to: string; readonly scopes: readonly ScopeName[] }[];
+}
+
+/** Who may call whom at all. */
+export interface SnapshotEdge {
+  readonly from: string;
+  readonly to: string;
+  /** Scopes at most that go over this edge (`narrowTo`); null for no narrowing. */
+  readonly narrow_to: readonly ScopeName[] | null;
+}
+
+export interface SnapshotSettings {
+  /** Seconds for which a root may be reused for the same presented credential; 0 to 30. */
+  readonly root_reuse_s: number;
+  /** Oldest live state that still counts, a source, in seconds. */
+  readonly max_staleness_s: { readonly authority: number; readonly ca: number };
+  /** Longest life of a running stream in seconds. */
+  readonly stream_max_age_s: number;
+}
+
+export interface PolicySnapshot {
+  readonly version: 1;
+  readonly number: number;
+  readonly trust_domain: string;
+  readonly issued_at: number;
+  readonly valid_until: number;
+  readonly scopes: { readonly [name: ScopeName]: { readonly title: string; readonly description: string } };
+  /** Keyed by SPIFFE ID. */
+  readonly services: { readonly [id: string]: SnapshotService };
+  readonly workloads: { readonly [id: string]: SnapshotWorkload };
+  readonly edges: readonly SnapshotEdge[];
+  /** Cedar text: policies by id, and the schema in Cedar's human syntax. */
+  readonly cedar: { readonly schema: string; readonly policies: { readonly [id: string]: string } };
+  readonly settings: SnapshotSettings;
+}
