@@ -2,10 +2,10 @@
  * The mesh bundle document (DESIGN section 3): the keys of one trust domain, in SPIFFE's JSON form (SPIFFE Trust Domain and
  * Bundle, section 4) with one more member, `behalf`, for the keys of the mesh's own parts. Readers of SPIFFE bundles ignore it.
  */
-import type { JsonWebKey } from 'node:crypto';
+import type { webcrypto } from 'node:crypto';
 
 /** An entry of `keys`: `use` is `x509-svid` (with `x5c`), `wit-svid` or `jwt-svid` (with `kid`). */
-export interface BundleKey extends JsonWebKey {
+export interface BundleKey extends webcrypto.JsonWebKey {
   readonly use: string;
   readonly kid?: string;
   /** Base64 (not url) DER, for `x509-svid`. */
@@ -13,7 +13,7 @@ export interface BundleKey extends JsonWebKey {
 }
 
 /** A public JWK with its name. */
-export interface NamedJwk extends JsonWebKey {
+export interface NamedJwk extends webcrypto.JsonWebKey {
   readonly kid: string;
 }
 
