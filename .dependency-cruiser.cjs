@@ -12,6 +12,9 @@ const CORE = [...Object.keys(PARTS)];
 for (const service of ['ca', 'authority', 'collector', 'sidecar']) PARTS[service] = CORE;
 PARTS.cli = [...CORE, 'ca', 'authority', 'collector', 'sidecar', 'deploy'];
 PARTS.deploy = [...CORE];
+// Run inside the apps, not the mesh: they know nothing of the project.
+PARTS.propagate = [];
+PARTS.demo = [];
 
 const ALL = Object.keys(PARTS);
 const arrows = Object.entries(PARTS).map(([part, allowed]) => ({
