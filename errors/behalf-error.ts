@@ -22,7 +22,9 @@ export function codeOf(thrown: unknown): ErrorCode {
 }
 
 function messageOf(code: ErrorCode, detail: ErrorDetail): string {
-  const facts = Object.entries(detail).map(([name, value]) => `${name}: ${Array.isArray(value) ? value.join(' ') : value}`);
+  const facts = Object.entries(detail).map(
+    ([name, value]) => `${name}: ${Array.isArray(value) ? value.join(' ') : value}`,
+  );
   const meaning = ERROR_TABLE[code].meaning.replace(/\.$/, '');
   return facts.length === 0 ? `${code}: ${meaning}` : `${code}: ${meaning} (${facts.join(', ')})`;
 }
