@@ -1,0 +1,105 @@
+/** Shapes of `authority.proto`: what handlers and clients of the authority's gRPC services see. */
+import { type Bidi, defineService, type Unary } from '../../../service.ts';
+
+/** RFC 8693 token exchange for workloads registered as entries. */
+export type TokenExchange = {
+  exchange: Bidi<ExchangeRequest, ExchangeResponse>;
+};
+
+export interface ExchangeRequest {
+  readonly id: number;
+  readonly subjectToken: string;
+  readonly subjectTokenType: string;
+  readonly scope: string;
+  readonly authorizationDetails: string;
+  readonly purpose: string;
+  readonly dpopProof: string;
+  readonly dpopMethod: string;
+  readonly dpopUri: string;
+  readonly ownTo: string;
+  readonly clientCertificateS256: string;
+}
+
+export interface ExchangeResponse {
+  readonly id: number;
+  readonly outcome?: 'issued' | 'refusal';
+  readonly issued?: Issued | null;
+  readonly refusal?: Refusal | null;
+}
+
+export interface Issued {
+  readonly txnToken: string;
+  readonly expiresS: number;
+  readonly scope: string;
+}
+
+export interface Refusal {
+  readonly code: string;
+  readonly oauthError: string;
+  readonly description: string;
+}
+
+/** Consents, for operators and the CLI. */
+export type Consents = {
+  listConsents: Unary<ListConsentsRequest, ListConsentsResponse>;
+  consentHistory: Unary<ConsentHistoryRequest, ConsentHistoryResponse>;
+  revokeConsent: Unary<RevokeConsentRequest, RevokeConsentResponse>;
+  lookUpSubject: Unary<LookUpSubjectRequest, LookUpSubjectResponse>;
+};
+
+export interface Consent {
+  readonly id: string;
+  readonly version: number;
+  readonly account: string;
+  readonly subject: string;
+  readonly clientId: string;
+  readonly scopes: string[];
+  readonly purpose: string;
+  readonly fromS: number;
+  readonly untilS: number;
+  readonly state: string;
+}
+
+export interface ListConsentsRequest {
+  readonly account: string;
+}
+export interface ListConsentsResponse {
+  readonly consents: Consent[];
+}
+export interface ConsentHistoryRequest {
+  readonly id: string;
+}
+export interface ConsentChange {
+  readonly version: number;
+  readonly change: string;
+  readonly atS: number;
+  readonly scopes: string[];
+  readonly untilS: number;
+  readonly by: string;
+  readonly previousHash: Buffer;
+  readonly hash: Buffer;
+}
+export interface ConsentHistoryResponse {
+  readonly consent: Consent | null;
+  readonly changes: ConsentChange[];
+}
+export interface RevokeConsentRequest {
+  readonly id: string;
+  readonly reason: string;
+}
+export interface RevokeConsentResponse {
+  readonly consent: Consent | null;
+  readonly number: number;
+}
+export interface LookUpSubjectRequest {
+  readonly account: string;
+}
+export interface LookUpSubjectResponse {
+  readonly subject: string;
+}
+
+export const tokenExchange = defineService<TokenExchange>(
+  'behalf/authority/v1/authority.proto',
+  'behalf.authority.v1.TokenExchange',
+);
+export const consents = defineService<Consents>('behalf/authority/v1/authority.proto', 'behalf.authority.v1.Consents');
