@@ -1,0 +1,44 @@
+/**
+ * Which header fields belong to the mesh and are removed from whatever an app or an outside client sent (WIRE section 5):
+ * `Delegation-*`, `Txn-Token`, `dlg`, and the `baggage` member `dlg`. Heads and trailers alike.
+ */
+import type { HeaderList } from '../call/head.ts';
+import { stripBaggage } from './baggage.ts';
+
+const PREFIX = 'delegation-';
+const NAMES: readonly string[] = ['txn-token', 'dlg'];
+
+/**
+ * Whether a field is the mesh's own. Case does not count, and stricter than WIRE (`_` for `-`): any byte that is neither
+ * letter nor digit counts as `-`, as gateways that make variables of names (RFC 3875 section 4.1.18) fold them all.
+ */
+export function isMeshHeader(name: string): boolean {
+  return startsLike(name, PREFIX) || NAMES.some((own) => own.length === name.length && startsLike(name, own));
+}
+
+/** The list without the mesh's own fields; a `baggage` line loses its `dlg` members, and goes if nothing is left of it. */
+export function stripMeshHeaders(headers: HeaderList): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string;
+    const value = headers[i + 1] as string;
+    if (isMeshHeader(name)) continue;
+    if (name.length === 7 && name.toLowerCase() === 'baggage') {
+      const left = stripBaggage(value);
+      if (left !== null) kept.push('baggage', left);
+    } else kept.push(name, value);
+  }
+  return kept;
+}
+
+function startsLike(name: string, own: string): boolean {
+  if (name.length < own.length) return false;
+  for (let at = 0; at < own.length; at += 1) if (fold(name.charCodeAt(at)) !== own.charCodeAt(at)) return false;
+  return true;
+}
+
+/** Lower-case letters and digits as themselves, upper case lowered, anything else as `-`. */
+function fold(code: number): number {
+  if ((code >= 97 && code <= 122) || (code >= 48 && code <= 57)) return code;
+  return code >= 65 && code <= 90 ? code + 32 : 45;
+}
