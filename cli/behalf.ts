@@ -1,0 +1,69 @@
+#!/usr/bin/env -S node
+/**
+ * `behalf`: one command for all of the mesh. This file finds the command that is meant, runs it and turns what it throws into
+ * a message and an exit code. It loads nothing heavy: the command's own module is imported only once it is known.
+ */
+import { BehalfError, codeOf, ERROR_TABLE } from '../errors/index.ts';
+import type { Command, ExitCode } from './command.ts';
+import { COMMANDS, type CommandName, isCommandName } from './commands.ts';
+import { nearestName } from './nearest.ts';
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(argv: readonly string[]): Promise<ExitCode> {
+  try {
+    const found = findCommand(argv);
+    if (found === null) return showOverview(argv);
+    return await found.command.run(found.rest);
+  } catch (thrown) {
+    return report(thrown, argv.includes('--json'));
+  }
+}
+
+/** The command that the first one or two words name, or null where only `--help` or nothing was asked for. */
+function findCommand(argv: readonly string[]): { command: Command; rest: readonly string[] } | null | never {
+  for (const words of [2, 1]) {
+    const name = argv.slice(0, words).join(' ');
+    if (argv.length >= words && isCommandName(name)) return { command: lazy(name), rest: argv.slice(words) };
+  }
+  const asked = argv.filter((word) => !word.startsWith('-'));
+  const isGroup = asked.length === 1 && Object.keys(COMMANDS).some((name) => name.startsWith(`${asked[0]} `));
+  if (asked.length === 0 || (isGroup && argv.length > asked.length)) return null;
+  const given = asked.slice(0, 2).join(' ');
+  const meant = nearestName(given, Object.keys(COMMANDS)) ?? nearestName(asked[0]!, Object.keys(COMMANDS));
+  throw new BehalfError('usage', {
+    command: given.slice(0, 80),
+    why: meant === null ? 'no such command' : `no such command; did you mean \`behalf ${meant}\`?`,
+  });
+}
+
+function lazy(name: CommandName): Command {
+  return {
+    help: '',
+    run: async (argv) => (await COMMANDS[name].load()).command.run(argv),
+  };
+}
+
+function showOverview(argv: readonly string[]): ExitCode {
+  const group = argv.find((word) => !word.startsWith('-'));
+  const names = (Object.keys(COMMANDS) as CommandName[]).filter(
+    (name) => group === undefined || name.startsWith(`${group} `),
+  );
+  const width = Math.max(...names.map((name) => name.length));
+  const lines = names.map((name) => `  ${name.padEnd(width)}  ${COMMANDS[name].summary}`);
+  const text = `Usage: behalf <command> [flags]\n\n${lines.join('\n')}\n\n\`behalf <command> --help\` tells more about each. Exit codes: 0 yes or done, 1 no or failed, 2 wrong use.\n`;
+  const asked = argv.length > 0;
+  (asked ? process.stdout : process.stderr).write(text);
+  return asked ? 0 : 2;
+}
+
+/** The one catch: a code becomes a message for a person, or the answer line for a program. */
+function report(thrown: unknown, json: boolean): ExitCode {
+  const code = codeOf(thrown);
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  if (json) process.stdout.write(`${JSON.stringify({ ok: false, code, message })}\n`);
+  process.stderr.write(`behalf: ${message}\n`);
+  if (code === 'internal') process.stderr.write(`${thrown instanceof Error ? thrown.stack : ''}\n`);
+  else process.stderr.write(`        ${ERROR_TABLE[code].action}\n`);
+  return code === 'usage' || code === 'config_invalid' ? 2 : 1;
+}

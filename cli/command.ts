@@ -1,0 +1,121 @@
+/**
+ * What a command is. Each stands in its own module under `commands/`, which the router loads only once it knows that the
+ * command is meant, so that `behalf --help` costs nothing.
+ */
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { BehalfError } from '../errors/index.ts';
+
+/** 0 yes or done, 1 no or failed, 2 wrong use (DESIGN section 11). */
+export type ExitCode = 0 | 1 | 2;
+
+/** A flag as `parseArgs` takes it, with what `--help` says about it. */
+export interface Flag {
+  readonly type: 'string' | 'boolean';
+  readonly multiple?: boolean;
+  readonly short?: string;
+  readonly description: string;
+  /** How the value is shown in `--help`, such as `FILE`. */
+  readonly value?: string;
+}
+
+export type Flags = Readonly<Record<string, Flag>>;
+
+type Value<F extends Flag> = F extends { readonly type: 'boolean' }
+  ? boolean
+  : F extends { readonly multiple: true }
+    ? string[]
+    : string;
+
+/** The values of a command's flags; absent where not given. */
+export type Values<F extends Flags> = { readonly [K in keyof F]?: Value<F[K]> };
+
+/** Flags that every command has. */
+export const COMMON_FLAGS = {
+  help: { type: 'boolean', short: 'h', description: 'Show this help.' },
+  json: { type: 'boolean', description: 'Answer for programs: the last line of standard output is one JSON object.' },
+  'no-color': { type: 'boolean', description: 'No colour, also on a terminal (NO_COLOR does the same).' },
+} as const satisfies Flags;
+
+type CommonValues = Values<typeof COMMON_FLAGS>;
+
+export interface CommandSpec<F extends Flags> {
+  /** After `behalf`, such as `chain show <hop>`. */
+  readonly usage: string;
+  /** One sentence. */
+  readonly summary: string;
+  /** More for `--help`: paragraphs, examples. */
+  readonly details?: string;
+  readonly flags: F;
+  /** Least and most positional arguments. */
+  readonly positionals: readonly [least: number, most: number];
+  run(values: Values<F> & CommonValues, positionals: readonly string[]): Promise<ExitCode>;
+}
+
+/** A command whose flags' types are closed over. */
+export interface Command {
+  readonly help: string;
+  run(argv: readonly string[]): Promise<ExitCode>;
+}
+
+/** Closes a command over its flags. Its `run` throws `usage` for wrong flags or arguments. */
+export function defineCommand<const F extends Flags>(spec: CommandSpec<F>): Command {
+  return {
+    help: helpOf(spec),
+    async run(argv) {
+      const { values, positionals } = parse(spec, argv);
+      if (values.help === true) {
+        process.stdout.write(`${helpOf(spec)}\n`);
+        return 0;
+      }
+      const [least, most] = spec.positionals;
+      if (positionals.length < least || positionals.length > most) {
+        throw new BehalfError('usage', {
+          command: spec.usage,
+          why: positionals.length < least ? 'an argument is missing' : 'too many arguments',
+        });
+      }
+      return spec.run(values, positionals);
+    },
+  };
+}
+
+function parse<F extends Flags>(
+  spec: CommandSpec<F>,
+  argv: readonly string[],
+): { values: Values<F> & CommonValues; positionals: string[] } {
+  const options: NonNullable<ParseArgsConfig['options']> = {};
+  for (const [name, flag] of Object.entries<Flag>({ ...COMMON_FLAGS, ...spec.flags })) {
+    options[name] = {
+      type: flag.type,
+      multiple: flag.multiple ?? false,
+      ...(flag.short === undefined ? {} : { short: flag.short }),
+    };
+  }
+  try {
+    const parsed = parseArgs({ args: [...argv], options, strict: true, allowPositionals: true });
+    return { values: parsed.values as Values<F> & CommonValues, positionals: parsed.positionals };
+  } catch (cause) {
+    throw new BehalfError(
+      'usage',
+      { command: spec.usage, why: (cause as Error).message.split('. To specify')[0]! },
+      { cause },
+    );
+  }
+}
+
+function helpOf(spec: CommandSpec<Flags>): string {
+  const flags = Object.entries<Flag>({ ...spec.flags, ...COMMON_FLAGS }).map(([name, flag]) => {
+    const short = flag.short === undefined ? '' : `-${flag.short}, `;
+    const value = flag.type === 'boolean' ? '' : ` ${flag.value ?? 'VALUE'}`;
+    return [
+      `  ${short}--${name}${value}`,
+      `${flag.description}${flag.multiple === true ? ' May be repeated.' : ''}`,
+    ] as const;
+  });
+  const width = Math.min(34, Math.max(...flags.map(([left]) => left.length)));
+  const lines = flags.map(([left, right]) =>
+    left.length > width ? `${left}\n${' '.repeat(width + 2)}${right}` : `${left.padEnd(width + 2)}${right}`,
+  );
+  const details = spec.details === undefined ? '' : `\n${spec.details.trim()}\n`;
+  return `Usage: behalf ${spec.usage} [flags]\n\n${spec.summary}\n${details}\nFlags:\n${lines.join('\n')}`;
+}

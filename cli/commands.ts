@@ -1,0 +1,75 @@
+/** The commands by name: a line for the overview, and where each one's module is. */
+import type { Command } from './command.ts';
+
+interface Listed {
+  readonly summary: string;
+  load(): Promise<{ readonly command: Command }>;
+}
+
+export const COMMANDS = {
+  up: {
+    summary: 'Start a mesh on this machine and keep it up; `--demo` tells its story.',
+    load: () => import('./commands/up.ts'),
+  },
+  'dev pair': {
+    summary: 'Start a mesh of two sidecars around a server of yours.',
+    load: () => import('./commands/dev-pair.ts'),
+  },
+  hops: {
+    summary: 'Show calls: who called whom, on whose behalf, and what was decided.',
+    load: () => import('./commands/hops.ts'),
+  },
+  'chain show': {
+    summary: 'Tell in words whose authority a call ran on.',
+    load: () => import('./commands/chain-show.ts'),
+  },
+  'chain verify': {
+    summary: 'Judge a delegation chain in a test-vector file.',
+    load: () => import('./commands/chain-verify.ts'),
+  },
+  'log verify': {
+    summary: 'Check the log offline: checkpoint, tiles and history.',
+    load: () => import('./commands/log-verify.ts'),
+  },
+  'log proof': {
+    summary: 'Fetch and check the proof that a hop is in the log.',
+    load: () => import('./commands/log-proof.ts'),
+  },
+  'consent list': { summary: 'List what users have granted.', load: () => import('./commands/consent-list.ts') },
+  'consent revoke': {
+    summary: 'Withdraw a consent at once, everywhere.',
+    load: () => import('./commands/consent-revoke.ts'),
+  },
+  'svid show': {
+    summary: 'Show a certificate or stored identity in words.',
+    load: () => import('./commands/svid-show.ts'),
+  },
+  'entry create': { summary: 'Register a workload with the CA.', load: () => import('./commands/entry-create.ts') },
+  'entry list': { summary: 'List registered workloads.', load: () => import('./commands/entry-list.ts') },
+  'token create': {
+    summary: 'Make a one-time join token for a workload.',
+    load: () => import('./commands/token-create.ts'),
+  },
+  'snapshot put': {
+    summary: 'Sign a policy snapshot and put it live.',
+    load: () => import('./commands/snapshot-put.ts'),
+  },
+  'ca init': {
+    summary: 'Make a certificate authority: root, issuing intermediate, bundle.',
+    load: () => import('./commands/ca-init.ts'),
+  },
+  ca: { summary: 'Run the certificate authority.', load: () => import('./commands/ca.ts') },
+  authority: { summary: 'Run the authorization server.', load: () => import('./commands/authority.ts') },
+  collector: { summary: 'Run the decision and audit collector.', load: () => import('./commands/collector.ts') },
+  sidecar: { summary: 'Run a sidecar.', load: () => import('./commands/sidecar.ts') },
+  'config schema': {
+    summary: 'Print the JSON Schema of a part’s configuration, for editors.',
+    load: () => import('./commands/config-schema.ts'),
+  },
+} as const satisfies Record<string, Listed>;
+
+export type CommandName = keyof typeof COMMANDS;
+
+export function isCommandName(name: string): name is CommandName {
+  return Object.hasOwn(COMMANDS, name);
+}
