@@ -78,6 +78,8 @@ export interface ConsentChange {
   readonly by: string;
   readonly previousHash: Buffer;
   readonly hash: Buffer;
+  readonly reason: string;
+  readonly shown: string;
 }
 export interface ConsentHistoryResponse {
   readonly consent: Consent | null;

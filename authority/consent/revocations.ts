@@ -1,0 +1,68 @@
+/**
+ * Revocations on their way into live state. What a change takes back is queued in the change's own transaction; then it is
+ * handed to live state (signed, numbered, durable, relayed) and leaves the queue. If we stop between the two, the next start
+ * hands it over; if we stop before it leaves the queue, it is stated twice, which says nothing new.
+ */
+import type { Revocation } from '../../delegation/revocation/index.ts';
+import { BehalfError } from '../../errors/index.ts';
+import type { Clock } from '../../identity/index.ts';
+import type { Database } from '../store/database.ts';
+
+/** Longest life of a root, of a stream that began under it, and some for clocks: then a revocation can hit nothing more. */
+export const REMEMBERED_S = 300 + 24 * 3_600 + 60;
+
+/** A revocation that live state has taken over. */
+export interface Stated {
+  readonly revocation: Revocation;
+  readonly number: number;
+  readonly by: string;
+  readonly reason: string;
+}
+
+export interface Revocations {
+  /** Queues inside the caller's transaction; gives the place in the queue. */
+  queue(revocation: Revocation, by: string, reason: string): number;
+  /** Resolves with the live-state number once durable and handed to the collector. @throws {BehalfError} `not_found` */
+  handOver(due: number): Promise<number>;
+  /** Hands over what an earlier run left. */
+  handOverAll(): Promise<void>;
+}
+
+export interface RevocationDeps {
+  readonly database: Database;
+  readonly clock: Clock;
+  /** Live state of this source: `state/openLiveStateSource().revoke`. */
+  readonly revoke: (revocation: Revocation, forgetAtS: number) => Promise<{ number: number }>;
+  /** Puts it on record. */
+  readonly onStated: (stated: Stated) => Promise<void>;
+}
+
+/** Opens the queue. */
+export function createRevocations({ database, clock, revoke, onStated }: RevocationDeps): Revocations {
+  const { sql } = database;
+  const insert = sql.prepare('INSERT INTO revocation_due (revocation, forget_at_s, by, reason) VALUES (?, ?, ?, ?)');
+  const select = sql.prepare('SELECT * FROM revocation_due WHERE id = ?');
+  const selectAll = sql.prepare('SELECT id FROM revocation_due ORDER BY id');
+  const remove = sql.prepare('DELETE FROM revocation_due WHERE id = ?');
+
+  async function handOver(due: number): Promise<number> {
+    const row = select.get(due);
+    if (row === undefined) throw new BehalfError('not_found', { what: 'queued revocation', due });
+    const revocation = JSON.parse(String(row['revocation'])) as Revocation;
+    const { number } = await revoke(revocation, Number(row['forget_at_s']));
+    remove.run(due);
+    await onStated({ revocation, number, by: String(row['by']), reason: String(row['reason']) });
+    return number;
+  }
+
+  return {
+    queue: (revocation, by, reason) => {
+      const forgetAtS = Math.ceil(clock()) + REMEMBERED_S;
+      return Number(insert.run(JSON.stringify(revocation), forgetAtS, by, reason).lastInsertRowid);
+    },
+    handOver,
+    handOverAll: async () => {
+      for (const row of selectAll.all()) await handOver(Number(row['id']));
+    },
+  };
+}

@@ -1,0 +1,133 @@
+/**
+ * The authority's one database (`node:sqlite`): accounts, pseudonyms, consents with their history, browser sessions and what
+ * `oidc-provider` keeps. Trusted for: who consented to what. Whoever can write it can invent a consent; they cannot change
+ * a past one unseen, since each change's hash is in the mesh's log. Full sync, so that what was answered is on disk.
+ */
+import { chmodSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { BehalfError } from '../../errors/index.ts';
+
+const SCHEMA_VERSION = 1;
+
+const SCHEMA = `
+CREATE TABLE account (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE
+) STRICT;
+-- One pseudonym a user and audience (WIRE.md section 1): the mesh, or one outside client.
+CREATE TABLE pseudonym (
+  account TEXT NOT NULL REFERENCES account (id),
+  audience TEXT NOT NULL,
+  value TEXT NOT NULL UNIQUE,
+  PRIMARY KEY (account, audience)
+) STRICT;
+CREATE TABLE browser_session (
+  id_hash BLOB PRIMARY KEY,
+  account TEXT NOT NULL REFERENCES account (id),
+  expires_s INTEGER NOT NULL
+) STRICT;
+CREATE TABLE consent (
+  id TEXT PRIMARY KEY,
+  version INTEGER NOT NULL,
+  account TEXT NOT NULL REFERENCES account (id),
+  client_id TEXT NOT NULL,
+  scopes TEXT NOT NULL,
+  purpose TEXT NOT NULL,
+  from_s INTEGER NOT NULL,
+  until_s INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('active', 'withdrawn', 'expired'))
+) STRICT;
+CREATE INDEX consent_by_account ON consent (account, client_id);
+CREATE INDEX consent_by_end ON consent (state, until_s);
+CREATE TABLE consent_grant (
+  grant_id TEXT PRIMARY KEY,
+  consent TEXT NOT NULL REFERENCES consent (id)
+) STRICT;
+CREATE INDEX consent_grant_by_consent ON consent_grant (consent);
+CREATE TABLE consent_change (
+  consent TEXT NOT NULL REFERENCES consent (id),
+  version INTEGER NOT NULL,
+  change TEXT NOT NULL CHECK (change IN ('granted', 'narrowed', 'extended', 'withdrawn', 'expired')),
+  at_s INTEGER NOT NULL,
+  scopes TEXT NOT NULL,
+  until_s INTEGER NOT NULL,
+  by TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  shown TEXT NOT NULL,
+  previous_hash BLOB NOT NULL,
+  hash BLOB NOT NULL,
+  PRIMARY KEY (consent, version)
+) STRICT;
+CREATE TRIGGER consent_change_is_never_changed BEFORE UPDATE ON consent_change
+  BEGIN SELECT RAISE(ABORT, 'the history of a consent is append-only'); END;
+CREATE TRIGGER consent_change_is_never_removed BEFORE DELETE ON consent_change
+  BEGIN SELECT RAISE(ABORT, 'the history of a consent is append-only'); END;
+-- Revocations that were decided in the transaction that needs them, until live state has taken them over.
+CREATE TABLE revocation_due (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  revocation TEXT NOT NULL,
+  forget_at_s INTEGER NOT NULL,
+  by TEXT NOT NULL,
+  reason TEXT NOT NULL
+) STRICT;
+CREATE TABLE oauth (
+  model TEXT NOT NULL,
+  id TEXT NOT NULL,
+  payload TEXT NOT NULL,
+  grant_id TEXT,
+  uid TEXT,
+  expires_s INTEGER,
+  PRIMARY KEY (model, id)
+) STRICT;
+CREATE INDEX oauth_by_grant ON oauth (grant_id) WHERE grant_id IS NOT NULL;
+CREATE INDEX oauth_by_uid ON oauth (model, uid) WHERE uid IS NOT NULL;
+CREATE INDEX oauth_by_end ON oauth (expires_s) WHERE expires_s IS NOT NULL;
+`;
+
+/** The open database and the one way to change several tables at once. */
+export interface Database {
+  readonly sql: DatabaseSync;
+  /** Runs `work` in one immediate transaction: all of it is on disk when this returns, or none of it. Not for nesting. */
+  transaction<T>(work: () => T): T;
+  close(): void;
+}
+
+/**
+ * Opens `<dataDir>/authority.sqlite`, made with its tables if it is not there.
+ * @throws {BehalfError} `data_directory_unusable`
+ */
+export function openDatabase(dataDir: string): Database {
+  const file = join(dataDir, 'authority.sqlite');
+  let sql: DatabaseSync;
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    sql = new DatabaseSync(file);
+    chmodSync(file, 0o600);
+    sql.exec(
+      'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 2000',
+    );
+  } catch (cause) {
+    throw new BehalfError('data_directory_unusable', { file }, { cause });
+  }
+  const transaction = <T>(work: () => T): T => {
+    sql.exec('BEGIN IMMEDIATE');
+    try {
+      const result = work();
+      sql.exec('COMMIT');
+      return result;
+    } catch (error) {
+      sql.exec('ROLLBACK');
+      throw error;
+    }
+  };
+  const version = Number(sql.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0);
+  if (version > SCHEMA_VERSION) {
+    sql.close();
+    throw new BehalfError('data_directory_unusable', { file, why: `written by a newer version (schema ${version})` });
+  }
+  if (version === 0) {
+    transaction(() => sql.exec(`${SCHEMA}; PRAGMA user_version = ${SCHEMA_VERSION}`));
+  }
+  return { sql, transaction, close: () => sql.close() };
+}
