@@ -3,20 +3,14 @@
  * with a signed heartbeat every 5 s. JSON payloads of `SignedStatement`s of kind `live-state-entry` and `live-state-heartbeat`.
  */
 
+import type { Revocation, RevocationSource } from '../delegation/revocation/index.ts';
+
+export type { Revocation, RevocationKind } from '../delegation/revocation/index.ts';
+
 /** Who may state what: WIRE.md section 3. */
-export type LiveStateSource = 'authority' | 'ca';
+export type LiveStateSource = RevocationSource;
 
 export const HEARTBEAT_INTERVAL_S = 5;
-
-export type RevocationKind = 'txn' | 'sub' | 'client' | 'consent' | 'grant' | 'deferred' | 'kid' | 'workload' | 'wit' | 'cert';
-
-/** Hits what was issued at or before `before` (seconds). `consent` may carry the lowest version that still counts instead. */
-export interface Revocation {
-  readonly kind: RevocationKind;
-  readonly value: string;
-  readonly before: number;
-  readonly version?: number;
-}
 
 export interface LiveStateEntry {
   readonly source: LiveStateSource;
