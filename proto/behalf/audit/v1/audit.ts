@@ -156,6 +156,36 @@ export interface ReportResponse {
   readonly storedThrough: number;
 }
 
+/** An event's body under its name in the oneof: one member, as `body` says. */
+export type EventBody =
+  | { readonly body: 'hop'; readonly hop: Hop }
+  | { readonly body: 'hopEnd'; readonly hopEnd: HopEnd }
+  | { readonly body: 'issuance'; readonly issuance: Issuance }
+  | { readonly body: 'consent'; readonly consent: ConsentChanged }
+  | { readonly body: 'evaluation'; readonly evaluation: Evaluation }
+  | { readonly body: 'part'; readonly part: PartState }
+  | { readonly body: 'connectionRefused'; readonly connectionRefused: ConnectionRefused }
+  | { readonly body: 'key'; readonly key: KeyChanged }
+  | { readonly body: 'revocation'; readonly revocation: RevocationIssued };
+
+/** One event of a reporter. */
+export type Event = EventBody & {
+  /** Gap-free a reporter and epoch, from 1. */
+  readonly seq: number;
+  /** 16 bytes; a new spool begins a new one. */
+  readonly epoch: Buffer;
+  readonly timeUs: number;
+};
+
+/** What the leaves of the log's tree are made of. Fields are commented in audit.proto. */
+export interface LogEntry {
+  readonly version: number;
+  readonly reporter: string;
+  readonly event: Buffer;
+  readonly personalCommitment: Buffer;
+  readonly chainCommitment: Buffer;
+}
+
 /** One record as it lies in the log. */
 export interface LoggedEvent {
   readonly index: number;
@@ -177,7 +207,8 @@ export interface ListHopsRequest {
   readonly sinceUs: number;
   readonly untilUs: number;
   readonly limit: number;
-  readonly afterIndex: number;
+  /** Log index of the first record looked at. */
+  readonly fromIndex: number;
   readonly txn: string;
 }
 export interface ListHopsResponse {
@@ -194,7 +225,8 @@ export interface GetChainResponse {
 }
 export interface ListEventsRequest {
   readonly kind: string;
-  readonly afterIndex: number;
+  /** Log index of the first record looked at. */
+  readonly fromIndex: number;
   readonly limit: number;
   readonly sinceUs: number;
 }
@@ -233,6 +265,27 @@ export interface GetInclusionProofResponse {
   readonly entry: Buffer;
 }
 
+export type FindingKind = 'caller_without_callee' | 'callee_without_caller' | 'sequence_gap';
+export interface Finding {
+  readonly id: number;
+  readonly kind: FindingKind;
+  readonly key: string;
+  readonly foundUs: number;
+  /** 0 while it is open. */
+  readonly resolvedUs: number;
+  /** JSON. */
+  readonly detail: string;
+}
+export interface ListFindingsRequest {
+  readonly openOnly: boolean;
+  readonly limit: number;
+  readonly afterId: number;
+}
+export interface ListFindingsResponse {
+  readonly findings: readonly Finding[];
+  readonly more: boolean;
+}
+
 export type AuditIntake = {
   report: Bidi<ReportRequest, ReportResponse>;
 };
@@ -243,6 +296,7 @@ export type AuditQuery = {
   summary: Unary<SummaryRequest, SummaryResponse>;
   getCheckpoint: Unary<GetCheckpointRequest, GetCheckpointResponse>;
   getInclusionProof: Unary<GetInclusionProofRequest, GetInclusionProofResponse>;
+  listFindings: Unary<ListFindingsRequest, ListFindingsResponse>;
 };
 
 export const auditIntake = defineService<AuditIntake>('behalf/audit/v1/audit.proto', 'behalf.audit.v1.AuditIntake');

@@ -1,0 +1,15 @@
+/** The id of a chain body: as the slot's name in WIRE.md section 2, so that a slot, an event and a stored body name the same bytes. */
+import { hash } from 'node:crypto';
+import type { ChainBody } from '../../proto/behalf/audit/v1/audit.ts';
+
+/** First 16 bytes of SHA-256 over `behalf-slot-v1`, 0x00 and the three header values, each after its u32be length. */
+export function chainIdOf(body: Omit<ChainBody, 'chainId'>): Buffer {
+  const parts: Buffer[] = [Buffer.from('behalf-slot-v1\0', 'ascii')];
+  for (const value of [body.txnToken, body.delegationChain, body.delegationCredentials]) {
+    const bytes = Buffer.from(value, 'latin1');
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(bytes.length);
+    parts.push(length, bytes);
+  }
+  return hash('sha256', Buffer.concat(parts), 'buffer').subarray(0, 16);
+}
