@@ -1,0 +1,161 @@
+/**
+ * The mesh's gRPC server: our own listeners and TLS, so that every peer is judged before its first byte is read, then grpc-js
+ * on the checked socket (one injector a connection). Handlers get the caller as a fact; refusals become statuses in one place.
+ */
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import * as grpc from '@grpc/grpc-js';
+import type { Logger } from 'pino';
+import { BehalfError, codeOf } from '../../errors/index.ts';
+import type { Service } from '../../proto/service.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import type { OwnIdentity } from '../own/own-identity.ts';
+import { peerOfUnixSocket } from '../socket-facts.ts';
+import { type Caller, credentialsOf } from './caller.ts';
+import { type Implementation, toHandlers } from './handlers.ts';
+import { followIdentity, meshServerTlsOptions } from './tls-options.ts';
+import { verifyPeer } from './verify-peer.ts';
+
+export interface GrpcServer {
+  /** Serves a service. Call it before listening. */
+  add<T>(service: Service<T>, implementation: Implementation<T>): void;
+  /**
+   * Listens with mTLS and gives the port. Callers without certificate are let in with `caller.id` null.
+   * @throws {BehalfError} `port_in_use`
+   */
+  listen(at: { readonly host: string; readonly port: number }): Promise<number>;
+  /** Listens on a Unix socket, mode 0666: whoever calls is known by uid. A socket file left by a dead process is removed. */
+  listenUnix(path: string): Promise<void>;
+  /** Ends: no new connections, running calls get `CLOSE_GRACE_MS`. */
+  close(): Promise<void>;
+}
+
+const ALPN = 'h2';
+const MAX_CONNECTIONS = 8192;
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+const CLOSE_GRACE_MS = 500;
+/** Node's timers take 31 bits. */
+const MAX_TIMER_MS = 2_147_483_647;
+
+const OPTIONS: grpc.ServerOptions = {
+  'grpc.enable_channelz': 0,
+  'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+  'grpc.keepalive_time_ms': 20_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+};
+
+interface Connection {
+  readonly socket: Socket;
+  readonly injector: { destroy(): void };
+}
+
+/** Makes a server that shows `identity`'s current certificate and takes peers that lead to its bundle. */
+export function createGrpcServer(deps: { identity: OwnIdentity; log: Logger; clock?: Clock }): GrpcServer {
+  const { identity, log } = deps;
+  const clock = deps.clock ?? systemClock;
+  const server = new grpc.Server(OPTIONS);
+  const listeners = new Set<Server>();
+  const connections = new Set<Connection>();
+  const undo: (() => void)[] = [];
+
+  const admit = (socket: Socket, caller: Caller): void => {
+    const injector = server.createConnectionInjector(credentialsOf(caller));
+    const connection = { socket, injector };
+    connections.add(connection);
+    socket.once('close', () => {
+      connections.delete(connection);
+      injector.destroy();
+    });
+    injector.injectConnection(socket);
+  };
+
+  const admitTls = (socket: TLSSocket): void => {
+    socket.on('error', (error) => log.debug({ err: error }, 'connection failed'));
+    try {
+      if (socket.alpnProtocol !== ALPN)
+        throw new BehalfError('request_malformed', { why: 'the peer does not speak h2' });
+      const caller = callerOfTls(socket, identity, clock());
+      admit(socket, caller.facts);
+      if (caller.notAfterS !== null) endAt(socket, caller.notAfterS, clock());
+    } catch (error) {
+      log.warn({ code: codeOf(error), err: error, address: socket.remoteAddress }, 'connection refused');
+      socket.destroy();
+    }
+  };
+
+  return {
+    add: (service, implementation) => {
+      server.addService(service.definition, toHandlers(service, implementation, log));
+    },
+    listen: async ({ host, port }) => {
+      const tls = createTlsServer({ ...meshServerTlsOptions(identity), ALPNProtocols: [ALPN] }, admitTls);
+      tls.on('tlsClientError', (error, socket) => {
+        log.debug({ err: error, address: socket.remoteAddress }, 'handshake failed');
+      });
+      tls.maxConnections = MAX_CONNECTIONS;
+      undo.push(followIdentity(tls, identity));
+      await listening(tls, { host, port });
+      listeners.add(tls);
+      const address = tls.address();
+      if (address === null || typeof address === 'string') throw new Error('a TCP server has no port');
+      return address.port;
+    },
+    listenUnix: async (path) => {
+      const unix = createServer((socket) => {
+        socket.on('error', (error) => log.debug({ err: error }, 'connection failed'));
+        admit(socket, { id: null, serialHex: null, certificateS256: null, unix: peerOfUnixSocket(socket) });
+      });
+      unix.maxConnections = MAX_CONNECTIONS;
+      rmSync(path, { force: true });
+      await listening(unix, { path });
+      listeners.add(unix);
+      chmodSync(path, 0o666);
+    },
+    close: async () => {
+      for (const stop of undo) stop();
+      const closed = [...listeners].map((listener) => new Promise<void>((done) => listener.close(() => done())));
+      for (const { injector } of connections) injector.destroy();
+      const grace = setTimeout(() => {
+        for (const { socket } of connections) socket.destroy();
+      }, CLOSE_GRACE_MS);
+      await Promise.all(closed);
+      clearTimeout(grace);
+      server.forceShutdown();
+    },
+  };
+}
+
+function callerOfTls(
+  socket: TLSSocket,
+  identity: OwnIdentity,
+  nowS: number,
+): { facts: Caller; notAfterS: number | null } {
+  if (socket.getPeerX509Certificate() === undefined) {
+    return { facts: { id: null, serialHex: null, certificateS256: null, unix: null }, notAfterS: null };
+  }
+  const svid = verifyPeer(socket, identity, nowS, 'client');
+  const { spiffeId, serialHex, certificateS256, notAfterS } = svid;
+  return { facts: { id: spiffeId, serialHex, certificateS256, unix: null }, notAfterS };
+}
+
+/** A connection does not outlive the certificate that it began with; clients have moved to a new one by then. */
+function endAt(socket: TLSSocket, notAfterS: number, nowS: number): void {
+  const timer = setTimeout(() => socket.destroy(), Math.min(Math.max(0, (notAfterS - nowS) * 1000), MAX_TIMER_MS));
+  timer.unref();
+  socket.once('close', () => clearTimeout(timer));
+}
+
+function listening(server: Server, at: { host: string; port: number } | { path: string }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const where = 'path' in at ? at.path : `${at.host}:${at.port}`;
+      reject(cause.code === 'EADDRINUSE' ? new BehalfError('port_in_use', { where }, { cause }) : cause);
+    });
+    server.listen(at, () => {
+      server.removeAllListeners('error');
+      server.on('error', () => undefined);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,21 @@
+/** Mutual TLS between the mesh's processes, and gRPC over it. */
+export { type Caller, requireCaller } from './caller.ts';
+export type { ClientTrust } from './channel-credentials.ts';
+export {
+  type CallOptions,
+  type ConnectOptions,
+  connectService,
+  connectUnixService,
+  DEFAULT_DEADLINE_MS,
+  errorOfCall,
+  type ServiceClient,
+} from './grpc-client.ts';
+export { createGrpcServer, type GrpcServer } from './grpc-server.ts';
+export type { Implementation } from './handlers.ts';
+export {
+  anonymousClientTlsOptions,
+  followIdentity,
+  meshClientTlsOptions,
+  meshServerTlsOptions,
+} from './tls-options.ts';
+export { type PeerTrust, verifyPeer } from './verify-peer.ts';
