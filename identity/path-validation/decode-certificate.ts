@@ -103,7 +103,7 @@ function decode(der: Buffer, place: string): DecodedCertificate {
     subjectIsEmpty: certificate.subject.typesAndValues.length === 0,
     notBeforeS: certificate.notBefore.value.getTime() / 1000,
     notAfterS: certificate.notAfter.value.getTime() / 1000,
-    names: alternative === undefined ? [] : parsed(alternative, pkijs.GeneralNames).names.map(nameOf),
+    names: alternative === undefined ? [] : parsed(alternative, pkijs.AltName).altNames.map(nameOf),
     namesCritical: alternative?.critical ?? false,
     basicConstraints: basicConstraintsOf(extensions.get(OID.basicConstraints)),
     keyUsage: keyUsageOf(extensions.get(OID.keyUsage)),

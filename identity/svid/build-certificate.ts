@@ -72,14 +72,18 @@ export function distinguishedName(parts: {
   organization?: string;
   commonName?: string;
 }): pkijs.RelativeDistinguishedNames {
-  const typesAndValues: pkijs.AttributeTypeAndValue[] = [];
-  const add = (type: string, value: string | undefined): void => {
-    if (value === undefined) return;
-    typesAndValues.push(new pkijs.AttributeTypeAndValue({ type, value: new asn1js.Utf8String({ value }) }));
+  const rdn = (type: string, value: string | undefined): asn1js.Set[] => {
+    if (value === undefined) return [];
+    const attribute = new asn1js.Sequence({
+      value: [new asn1js.ObjectIdentifier({ value: type }), new asn1js.Utf8String({ value })],
+    });
+    return [new asn1js.Set({ value: [attribute] })];
   };
-  add(OID_ORGANIZATION, parts.organization);
-  add(OID_COMMON_NAME, parts.commonName);
-  return new pkijs.RelativeDistinguishedNames({ typesAndValues });
+  // pkijs would put all attributes into one set when it encodes; what it has decoded it keeps as it was.
+  const name = new asn1js.Sequence({
+    value: [...rdn(OID_ORGANIZATION, parts.organization), ...rdn(OID_COMMON_NAME, parts.commonName)],
+  });
+  return pkijs.RelativeDistinguishedNames.fromBER(name.toBER());
 }
 
 /** Extensions by name, each as RFC 5280 section 4.2.1 gives it. */
