@@ -1,0 +1,191 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import http from 'node:http';
+import http2 from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import grpc from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { isLoopback } from './context.ts';
+
+const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+const proto = grpc.loadPackageDefinition(loadSync(here('testdata/echo.proto')));
+const Echo = (proto['echo'] as Record<string, grpc.ServiceClientConstructor>)['Echo'] as grpc.ServiceClientConstructor;
+
+/** What an echo answers for a call without a handle. */
+const NONE = 'none';
+
+let relay: ChildProcess;
+let ports: { http: number; http2: number; grpc: number; outside: string };
+let session: http2.ClientHttp2Session;
+let grpcClient: grpc.Client;
+const agent = new http.Agent({ keepAlive: true, maxSockets: 3 });
+const servers: { close(): unknown }[] = [];
+
+beforeAll(async () => {
+  const echo = http.createServer((request, response) => {
+    if (request.url === '/break') {
+      request.socket.destroy();
+      return;
+    }
+    if (request.url === '/away') {
+      response.writeHead(302, { location: `http://0.0.0.0:${(echo.address() as AddressInfo).port}/` }).end();
+      return;
+    }
+    response.end(request.headers['delegation-context'] ?? NONE);
+  });
+  const echo2 = http2.createServer((request, response) =>
+    response.end(String(request.headers['delegation-context'] ?? NONE)),
+  );
+  const echoGrpc = new grpc.Server();
+  echoGrpc.addService(Echo.service, {
+    Relay: (call: grpc.ServerUnaryCall<unknown, unknown>, done: grpc.sendUnaryData<unknown>) =>
+      done(null, { text: call.metadata.get('delegation-context').join('+') || NONE }),
+  });
+  const url = (server: http.Server | http2.Http2Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await Promise.all([once(echo.listen(0, '127.0.0.1'), 'listening'), once(echo2.listen(0, '127.0.0.1'), 'listening')]);
+  const grpcPort = await new Promise<number>((resolve, reject) =>
+    echoGrpc.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, port) =>
+      error ? reject(error) : resolve(port),
+    ),
+  );
+  servers.push(echo, echo2, { close: () => echoGrpc.forceShutdown() }, { close: () => echo.closeAllConnections() });
+  relay = fork(here('testdata/relay.ts'), {
+    execArgv: ['--import', here('register.ts')],
+    env: { ECHO_HTTP: url(echo), ECHO_HTTP2: url(echo2), ECHO_GRPC: `127.0.0.1:${grpcPort}` },
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
+  for await (const line of createInterface({ input: relay.stdout as NodeJS.ReadableStream })) {
+    ports = JSON.parse(line);
+    break;
+  }
+  session = http2.connect(`http://127.0.0.1:${ports.http2}`);
+  grpcClient = new Echo(`127.0.0.1:${ports.grpc}`, grpc.credentials.createInsecure());
+});
+
+afterAll(async () => {
+  session?.destroy();
+  grpcClient?.close();
+  agent.destroy();
+  relay?.disconnect();
+  if (relay !== undefined) await once(relay, 'exit');
+  for (const server of servers) server.close();
+});
+
+type Ask = (way: string, handle: string | null) => Promise<string>;
+
+const askHttp: Ask = (way, handle) =>
+  new Promise((resolve, reject) => {
+    const headers = handle === null ? {} : { 'Delegation-Context': handle };
+    const request = http.request({ port: ports.http, path: `/${way}`, method: 'POST', headers, agent }, (response) => {
+      let text = '';
+      response.on('data', (chunk) => {
+        text += chunk;
+      });
+      response.on('end', () => resolve(text));
+    });
+    request.on('error', reject);
+    // The body comes later and in parts, so that its end is another event than the head.
+    request.write('a');
+    setImmediate(() => request.end('b'));
+  });
+
+const askHttp2: Ask = (way, handle) =>
+  new Promise((resolve, reject) => {
+    const headers = handle === null ? {} : { 'delegation-context': handle };
+    const stream = session.request({ ':path': `/${way}`, ':method': 'POST', ...headers });
+    let text = '';
+    stream.on('data', (chunk) => {
+      text += chunk;
+    });
+    stream.on('end', () => resolve(text)).on('error', reject);
+    setImmediate(() => stream.end('b'));
+  });
+
+const askGrpc: Ask = (way, handle) =>
+  new Promise((resolve, reject) => {
+    const metadata = new grpc.Metadata();
+    if (handle !== null) metadata.set('delegation-context', handle);
+    const call = (grpcClient as unknown as Record<string, (...given: unknown[]) => void>)['Relay'] as (
+      ...given: unknown[]
+    ) => void;
+    call.call(grpcClient, { text: way }, metadata, (error: Error | null, answer: { text: string }) =>
+      error ? reject(error) : resolve(answer.text),
+    );
+  });
+
+const WAYS = ['http', 'fetch', 'fetch-request', 'http2', 'grpc', 'grpc-new', 'chain', 'retry'];
+const ASKS: readonly (readonly [string, Ask])[] = [
+  ['http', askHttp],
+  ['http2', askHttp2],
+  ['grpc', askGrpc],
+];
+
+for (const [server, ask] of ASKS) {
+  test.each(WAYS)(`a request to a ${server} server hands its context on by %s`, async (way) => {
+    const answer = await ask(way, `h-${server}-${way}`);
+    expect(new Set(answer.split(' '))).toEqual(new Set([`h-${server}-${way}`]));
+  });
+}
+
+test('six hundred interleaved requests over shared connections each hand on their own context, and none where they have none', async () => {
+  const asked = Array.from({ length: 600 }, (_, i) => ({
+    ask: ASKS[i % ASKS.length]![1],
+    way: WAYS[Math.floor(Math.random() * WAYS.length)] as string,
+    handle: i % 5 === 0 ? null : `handle-${i}`,
+  }));
+  let next = 0;
+  const wrong: string[] = [];
+  const worker = async () => {
+    for (let one = asked[next++]; one !== undefined; one = asked[next++]) {
+      const seen = new Set((await one.ask(one.way, one.handle)).split(' '));
+      if (seen.size !== 1 || !seen.has(one.handle ?? NONE))
+        wrong.push(`${one.way} ${one.handle}: ${[...seen].join(' ')}`);
+    }
+  };
+  await Promise.all(Array.from({ length: 40 }, worker));
+  expect(wrong).toEqual([]);
+});
+
+test('a header that the app sets itself stays', async () => {
+  expect(await askHttp('own', 'theirs')).toBe('own');
+  expect(await askHttp('own-fetch', 'theirs')).toBe('own');
+});
+
+test('a handle goes to this machine alone, also when a redirect leads away', async () => {
+  expect(await askHttp('elsewhere-http', 'secret')).toBe(NONE);
+  expect(await askHttp('elsewhere-redirect', 'secret')).toBe(NONE);
+});
+
+test('work of no request carries no context', () => {
+  expect(ports.outside).toBe(NONE);
+});
+
+test('loopback is localhost, 127.0.0.0/8 and ::1, and nothing that looks like it', () => {
+  for (const host of [
+    'localhost',
+    'LOCALHOST',
+    'a.localhost',
+    '127.0.0.1',
+    '127.9.9.9',
+    '::1',
+    '[::1]',
+    '::ffff:127.0.0.1',
+  ]) {
+    expect(isLoopback(host), host).toBe(true);
+  }
+  for (const host of [
+    '',
+    '127.0.0.1.example',
+    '128.0.0.1',
+    '0.0.0.0',
+    'localhost.example',
+    '::2',
+    '10.0.0.1',
+    'xlocalhost',
+  ]) {
+    expect(isLoopback(host), host).toBe(false);
+  }
+});
