@@ -1,0 +1,239 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import * as grpc from '@grpc/grpc-js';
+import pino from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { BehalfError, codeOf } from '../../errors/index.ts';
+import { certificateAuthority, type Entry, registration } from '../../proto/behalf/ca/v1/ca.ts';
+import { parseSpiffeId } from '../spiffe-id.ts';
+import { createTestIssuer, type TestIdentity, type TestIssuer } from '../testing/issuer.ts';
+import { meshChannelCredentials } from './channel-credentials.ts';
+import {
+  type Caller,
+  connectService,
+  connectUnixService,
+  createGrpcServer,
+  errorOfCall,
+  type GrpcServer,
+  meshClientTlsOptions,
+  requireCaller,
+} from './index.ts';
+
+const SERVER = parseSpiffeId('spiffe://shop.example/behalf/ca');
+const ORDERS = 'spiffe://shop.example/ns/demo/sa/orders';
+const log = pino({ level: 'silent' });
+const entry = (id: string): Entry => ({ id, spiffeId: '', selectors: [], ttlS: 0, owner: '', reason: '', createdS: 0 });
+
+let issuer: TestIssuer;
+let serverIdentity: TestIdentity;
+let server: GrpcServer;
+let address: string;
+let seen: Caller[];
+const closing: (() => void)[] = [];
+
+beforeEach(async () => {
+  issuer = await createTestIssuer('shop.example');
+  serverIdentity = await issuer.issue(SERVER);
+  server = createGrpcServer({ identity: serverIdentity, log });
+  seen = [];
+  server.add(registration, {
+    createEntry: (request, caller) => {
+      seen.push(caller);
+      return { ...request, owner: caller.id ?? '' };
+    },
+    listEntries: (_request, caller) => ({ entries: [entry(requireCaller(caller))] }),
+    deleteEntry: (request) => {
+      throw new BehalfError('not_found', { id: request.id });
+    },
+    createJoinToken: () => {
+      throw new TypeError('a bug with a secret');
+    },
+    revoke: () => ({ number: 7 }),
+  });
+  server.add(certificateAuthority, {
+    attest: () => ({}),
+    renew: () => ({}),
+    publishKeys: () => ({}),
+    bundles: (request, stream) => {
+      if (request.usingSequence === 99) throw new BehalfError('trust_unavailable', {});
+      stream.write({ bundle: { payload: Buffer.from('one'), kid: 'k', signature: Buffer.alloc(0) } });
+    },
+  });
+  address = `127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 })}`;
+});
+
+afterEach(async () => {
+  for (const close of closing.splice(0)) close();
+  await server.close();
+});
+
+function client(identity: TestIdentity, expected = SERVER) {
+  const made = connectService(registration, { address, identity, expect: expected, log });
+  closing.push(() => made.close());
+  return made;
+}
+
+test('the handler is told whom the connection proved', async () => {
+  const identity = await issuer.issue(ORDERS);
+  const answer = await client(identity).createEntry(entry('1'));
+  expect(answer.owner).toBe(ORDERS);
+  const { serialHex, certificateS256 } = identity.current();
+  expect(seen).toEqual([{ id: ORDERS, serialHex, certificateS256, unix: null }]);
+});
+
+test('metadata of the call cannot change who calls', async () => {
+  const identity = await issuer.issue(ORDERS);
+  const raw = new grpc.Client(
+    address,
+    meshChannelCredentials({ identity }, SERVER, () => Date.now() / 1000),
+  );
+  const metadata = new grpc.Metadata();
+  for (const name of ['caller', 'x-spiffe-id', 'id', 'x-forwarded-client-cert', 'behalf-caller']) {
+    metadata.add(name, 'spiffe://shop.example/behalf/operator/root');
+  }
+  const method = registration.definition['CreateEntry'] as grpc.MethodDefinition<Entry, Entry>;
+  const answer = await new Promise<Entry>((resolve, reject) => {
+    raw.makeUnaryRequest(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
+      entry('1'),
+      metadata,
+      (error, value) => (error === null ? resolve(value as Entry) : reject(error)),
+    );
+  });
+  raw.close();
+  expect(answer.owner).toBe(ORDERS);
+});
+
+test('two clients over two connections are never taken for each other', async () => {
+  const names = ['a', 'b', 'c', 'd'].map((name) => `spiffe://shop.example/${name}`);
+  const clients = await Promise.all(names.map(async (name) => client(await issuer.issue(name))));
+  const calls = Array.from({ length: 80 }, (_, index) =>
+    (clients[index % 4] as (typeof clients)[0]).createEntry(entry('1')),
+  );
+  const owners = (await Promise.all(calls)).map((answer) => answer.owner);
+  expect(owners).toEqual(owners.map((_, index) => names[index % 4]));
+});
+
+test('a caller without a certificate is nobody, and a method that wants one refuses with peer_unauthenticated', async () => {
+  const anonymous = connectService(registration, { address, bundle: issuer.bundle(), expect: SERVER, log });
+  closing.push(() => anonymous.close());
+  await anonymous.createEntry(entry('1'));
+  expect(seen[0]?.id).toBeNull();
+  await expect(anonymous.listEntries({})).rejects.toMatchObject({ code: 'peer_unauthenticated' });
+});
+
+test('a client of another CA is refused before its call reaches a handler', async () => {
+  const other = await createTestIssuer('shop.example');
+  const stranger = await other.issue(ORDERS);
+  const fooled = { ...stranger, bundle: () => issuer.bundle() };
+  await expect(client(fooled).createEntry(entry('1'))).rejects.toMatchObject({ code: 'upstream_unavailable' });
+  expect(seen).toEqual([]);
+});
+
+test('a server of another CA, and one with another SPIFFE ID, get no byte of the call', async () => {
+  const other = await createTestIssuer('shop.example');
+  await expect(client(await other.issue(ORDERS)).createEntry(entry('1'))).rejects.toMatchObject({
+    code: 'upstream_unavailable',
+  });
+  const wrong = client(await issuer.issue(ORDERS), parseSpiffeId('spiffe://shop.example/behalf/collector'));
+  await expect(wrong.createEntry(entry('1'))).rejects.toMatchObject({ code: 'upstream_unavailable' });
+  expect(seen).toEqual([]);
+});
+
+test('a refusal arrives with its code and facts, a bug as internal and without its text', async () => {
+  const orders = client(await issuer.issue(ORDERS));
+  await expect(orders.deleteEntry({ id: 'x' })).rejects.toMatchObject({ code: 'not_found', detail: { id: 'x' } });
+  const error: unknown = await orders.createJoinToken({}).catch((thrown: unknown) => thrown);
+  expect(codeOf(error)).toBe('internal');
+  expect(String(error)).not.toContain('secret');
+});
+
+test('streams end with the code of what their handler threw', async () => {
+  const ca = connectService(certificateAuthority, {
+    address,
+    identity: await issuer.issue(ORDERS),
+    expect: SERVER,
+    log,
+  });
+  closing.push(() => ca.close());
+  const stream = ca.bundles({ usingSequence: 99 });
+  const [error] = await once(stream, 'error');
+  expect(errorOfCall(error).code).toBe('trust_unavailable');
+});
+
+test('after a renewal new calls show the new certificate, on both sides', async () => {
+  const identity = await issuer.issue(ORDERS);
+  const orders = client(identity);
+  await orders.createEntry(entry('1'));
+  const before = identity.current().serialHex;
+  await identity.renew();
+  await serverIdentity.renew();
+  await orders.createEntry(entry('2'));
+  expect(seen.map((caller) => caller.serialHex)).toEqual([before, identity.current().serialHex]);
+});
+
+test('a stream on an old certificate ends before that certificate does', async () => {
+  const identity = await issuer.issue(ORDERS, { ttlS: 3 });
+  const ca = connectService(certificateAuthority, { address, identity, expect: SERVER, log });
+  closing.push(() => ca.close());
+  const stream = ca.bundles({ usingSequence: 1 });
+  await once(stream, 'data');
+  const { notAfterS } = identity.current();
+  await identity.renew({ ttlS: 3600 });
+  const [error] = await once(stream, 'error');
+  expect(errorOfCall(error).code).toBe('upstream_unavailable');
+  expect(Date.now() / 1000).toBeLessThanOrEqual(notAfterS);
+});
+
+test('a connection does not outlive the certificate of its client', async () => {
+  const identity = await issuer.issue(ORDERS, { ttlS: 2 });
+  const [host = '', port = ''] = address.split(':');
+  const socket = connect({ ...meshClientTlsOptions(identity), host, port: Number(port), ALPNProtocols: ['h2'] });
+  socket.on('error', () => undefined);
+  await once(socket, 'secureConnect');
+  await once(socket.resume(), 'close');
+  expect(Date.now() / 1000).toBeGreaterThanOrEqual(identity.current().notAfterS - 0.1);
+});
+
+test('sessions are not resumed', async () => {
+  const identity = await issuer.issue(ORDERS);
+  const [host = '', port = ''] = address.split(':');
+  const open = async (session?: Buffer) => {
+    const options = { ...meshClientTlsOptions(identity), host, port: Number(port), ALPNProtocols: ['h2'] };
+    const socket = connect(session === undefined ? options : { ...options, session });
+    closing.push(() => socket.destroy());
+    socket.on('error', () => undefined);
+    let latest: Buffer | undefined;
+    socket.on('session', (one: Buffer) => {
+      latest = one;
+    });
+    await once(socket, 'secureConnect');
+    await once(socket, 'data');
+    return { session: latest ?? socket.getSession(), reused: socket.isSessionReused() };
+  };
+  const first = await open();
+  expect((await open(first.session)).reused).toBe(false);
+});
+
+test('on a Unix socket the caller is known by uid and pid', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'behalf-mtls-'));
+  closing.push(() => rmSync(dir, { recursive: true }));
+  await server.listenUnix(join(dir, 'ca.sock'));
+  const local = connectUnixService(registration, join(dir, 'ca.sock'));
+  closing.push(() => local.close());
+  await local.createEntry(entry('1'));
+  expect(seen[0]?.unix).toMatchObject({ uid: process.getuid?.(), gid: process.getgid?.(), pid: process.pid });
+  expect(seen[0]?.id).toBeNull();
+});
+
+test('a taken port is port_in_use', async () => {
+  const second = createGrpcServer({ identity: serverIdentity, log });
+  await expect(second.listen({ host: '127.0.0.1', port: Number(address.split(':')[1]) })).rejects.toMatchObject({
+    code: 'port_in_use',
+  });
+});
