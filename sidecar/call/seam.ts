@@ -1,0 +1,135 @@
+/**
+ * The seam between the steps of a call (`call/`) and the bytes (`wire/`, `listen/`): what the one asks of the other, and
+ * nothing else (DESIGN section 4). No socket and no Node `http` object crosses it, so that the byte engine can be replaced.
+ *
+ * The order in one call: a judge (`onInbound`, `onOutbound`, `onEntry`), `onSend` for each attempt to a peer, `onHead` once,
+ * `onEnd` once. `onHead` is awaited before the answer's head is released: no audit, no access.
+ */
+import type { BehalfError, ErrorCode } from '../../errors/index.ts';
+import type { IssuedIdentity } from '../../identity/own/own-identity.ts';
+import type { SpiffeId } from '../../identity/index.ts';
+import type { AnswerHead, HeaderList, RequestHead } from './head.ts';
+
+/** A connection from a peer on the mTLS port, as proved before its first byte was read. */
+export interface PeerFacts {
+  readonly spiffeId: SpiffeId;
+  readonly serialHex: string;
+  readonly certificateS256: string;
+  readonly notAfterS: number;
+  readonly address: string;
+  /** Serial of the certificate that we showed on this connection. */
+  readonly ownSerialHex: string;
+  /** base64url SHA-256 of it. */
+  readonly ownCertificateS256: string;
+  /** Chains verified on this connection that the peer may name by slot; null where slots are not spoken. */
+  readonly slots: ReceivedSlots | null;
+}
+
+/** Receiver's side of the slots of one connection (WIRE section 2). */
+export interface ReceivedSlots {
+  get(slot: string): SlotChain | null;
+  /** Whether the chain is kept, and may so be acknowledged. */
+  put(slot: string, chain: SlotChain, endS: number): boolean;
+}
+
+/** The three values as they were sent. */
+export interface SlotChain {
+  readonly txnToken: string;
+  readonly delegationChain: string;
+  readonly delegationCredentials: string;
+}
+
+/** A connection to a peer, chosen for one attempt. */
+export interface SendFacts {
+  readonly peerSerialHex: string;
+  /** The identity that this connection was made with: links sent on it are signed with its WIT (WIRE section 1). */
+  readonly identity: IssuedIdentity;
+  /** Slots that the peer has acknowledged on this connection. */
+  readonly slots: SentSlots;
+}
+
+/** Sender's side of the slots of one connection. */
+export interface SentSlots {
+  acknowledged(slot: string): boolean;
+  acknowledge(slot: string): void;
+}
+
+/** A service that this one calls. */
+export interface Peer {
+  readonly name: string;
+  readonly id: SpiffeId;
+  /** From the configuration; null: those of the policy snapshot. */
+  readonly endpoints: readonly string[] | null;
+}
+
+/** Where a call goes on to. */
+export type Target = { readonly kind: 'app' } | { readonly kind: 'peer'; readonly peer: Peer };
+
+/** Who is told of a refusal: peers get `Delegation-Error`, clients outside may get less than the code. */
+export type Audience = 'mesh' | 'app' | 'outside';
+
+/** One call under way, as `wire/` carries it back to the hooks. Its facts are theirs alone. */
+export interface Call {
+  readonly audience: Audience;
+  /** Base64url of 12 bytes: what a refusal is on record under. */
+  readonly hop: string;
+  /** Set by `wire/`: ends the running call with a code, in the form that its protocol has for that. */
+  end: ((error: BehalfError) => void) | null;
+}
+
+export type Verdict =
+  | { readonly kind: 'forward'; readonly call: Call; readonly target: Target; readonly head: RequestHead }
+  | { readonly kind: 'refuse'; readonly call: Call; readonly error: BehalfError };
+
+/** What became of a call when its answer's head, the refusal or the failure was known. */
+export interface Answered {
+  readonly outcome: 'forwarded' | 'refused' | 'failed';
+  readonly code: ErrorCode | null;
+  /** Whether the code came from the peer. */
+  readonly byPeer: boolean;
+  /** 0 while there is no answer yet. */
+  readonly httpStatus: number;
+  /** As far as known. */
+  readonly grpcStatus: number | null;
+  readonly goesOn: boolean;
+}
+
+/** What became of a call that went on after `onHead`. */
+export interface Ended {
+  readonly outcome: 'forwarded' | 'failed' | 'ended';
+  readonly code: ErrorCode | null;
+  readonly grpcStatus: number | null;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+export interface CallHooks {
+  /** A call from a peer to the own app. */
+  onInbound(head: RequestHead, peer: PeerFacts): Verdict | Promise<Verdict>;
+  /** A call of the own app; `peer` is null on the shared port, where the head's authority names it. */
+  onOutbound(head: RequestHead, peer: Peer | null): Verdict | Promise<Verdict>;
+  /** A request from outside the mesh. */
+  onEntry(head: RequestHead, address: string): Verdict | Promise<Verdict>;
+  /** Fields for one attempt on one connection. @throws BehalfError: the call is refused with its code */
+  onSend(call: Call, connection: SendFacts): HeaderList;
+  /** Fields that go onto the answer of a call of `onInbound`, such as `Delegation-Slot`. */
+  answerFields(call: Call): HeaderList;
+  /** The answer of the peer to what `onSend` made: takes slots, gives the peer's own code if it refused. */
+  onPeerAnswer(call: Call, connection: SendFacts, head: AnswerHead): ErrorCode | null;
+  /** @throws BehalfError `audit_unavailable`: the answer is withheld */
+  onHead(call: Call, answered: Answered): Promise<void>;
+  /** Called once a call, after `onHead`, also where nothing went on (`ended` null). */
+  onEnd(call: Call, ended: Ended | null): void;
+  /** Fields of mesh origin taken out: of answers, trailers and interim answers in either direction. */
+  strip(headers: HeaderList): HeaderList;
+  /** A connection that ended before any request. @throws BehalfError `audit_unavailable` */
+  onConnectionRefused(refused: ConnectionRefusal): Promise<void>;
+}
+
+export interface ConnectionRefusal {
+  readonly listener: 'mesh' | 'local' | 'entry';
+  readonly error: BehalfError;
+  readonly address: string;
+  readonly peer: string;
+  readonly peerSerialHex: string;
+}

@@ -1,0 +1,199 @@
+/**
+ * The sidecar's configuration: its JSON Schema (for editors and for the CLI's check) and its type. One YAML file a sidecar,
+ * camelCase, unknown keys refused. Defaults are named constants here and are filled in by `resolveConfig`.
+ */
+import { IDENTITY_PROPERTIES, type IdentityConfig } from '../identity/own/config.ts';
+
+const DEFAULT_CONNECT_TIMEOUT_MS = 2_000;
+/** Longest wait for an answer's head. */
+const DEFAULT_REQUEST_TIMEOUT_MS = 60_000;
+
+/** A service that this one calls. */
+export interface PeerConfig {
+  /** Name by which `Host` routing and `entry.forward` know it. */
+  readonly name: string;
+  readonly id: string;
+  /** Local port for calls to it; absent where only the shared port leads there. */
+  readonly listen?: string;
+  /** mTLS ports, `host:port`; absent: those of the policy snapshot. */
+  readonly endpoints?: readonly string[];
+}
+
+export interface AppConfig {
+  /** `host:port`, or `unix:/path`. */
+  readonly address: string;
+  readonly protocol: 'http1' | 'h2c';
+}
+
+export interface EntryConfig {
+  readonly listen: string;
+  /** Name of the peer that requests go to instead of the own app. */
+  readonly forward?: string;
+  /** What clients outside see of a refusal: `code` the exact code, `hidden` (default) `delegation_refused`. */
+  readonly refusals?: 'code' | 'hidden';
+  /** Realm and resource of `WWW-Authenticate` (RFC 6750, RFC 9728). */
+  readonly realm?: string;
+  readonly resourceMetadata?: string;
+}
+
+export interface SidecarConfig extends IdentityConfig {
+  /** SPIFFE ID of the service that this sidecar stands for; equals its own identity. */
+  readonly service: string;
+  readonly collectorAddress: string;
+  readonly authorityAddress?: string;
+  readonly authorityId?: string;
+  readonly mode?: 'full' | 'mtls';
+  readonly devMode?: boolean;
+  readonly mesh?: { readonly listen: string };
+  readonly app?: AppConfig;
+  readonly localApi?: { readonly listen: string };
+  readonly shared?: { readonly listen: string };
+  readonly peers?: readonly PeerConfig[];
+  readonly entry?: EntryConfig;
+  readonly audit?: { readonly durability?: 'normal' | 'strict' };
+  readonly allowedUid?: number;
+  readonly workloadApi?: { readonly socket: string };
+  readonly timeouts?: { readonly connectMs?: number; readonly requestMs?: number };
+}
+
+/** A config with every default in place. */
+export interface ResolvedSidecarConfig extends SidecarConfig {
+  readonly mode: 'full' | 'mtls';
+  readonly peers: readonly PeerConfig[];
+  readonly timeouts: { readonly connectMs: number; readonly requestMs: number };
+}
+
+export function resolveConfig(config: SidecarConfig): ResolvedSidecarConfig {
+  return {
+    ...config,
+    mode: config.mode ?? 'full',
+    peers: config.peers ?? [],
+    timeouts: {
+      connectMs: config.timeouts?.connectMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
+      requestMs: config.timeouts?.requestMs ?? DEFAULT_REQUEST_TIMEOUT_MS,
+    },
+  };
+}
+
+const address = (description: string) => ({ type: 'string', description, pattern: '^(.+:[0-9]{1,5}|unix:/.+)$' }) as const;
+const listener = (description: string) =>
+  ({
+    type: 'object',
+    description,
+    additionalProperties: false,
+    required: ['listen'],
+    properties: { listen: address('Where to listen, `host:port`; port 0 takes a free one.') },
+  }) as const;
+const spiffeId = (description: string) => ({ type: 'string', description, pattern: '^spiffe://.+/.+', maxLength: 255 }) as const;
+
+/** JSON Schema (draft 07) of `SidecarConfig`. */
+export const SIDECAR_SCHEMA = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  title: 'Behalf sidecar',
+  type: 'object',
+  additionalProperties: false,
+  required: ['trust', 'dataDir', 'service', 'collectorAddress'],
+  properties: {
+    ...IDENTITY_PROPERTIES,
+    service: spiffeId('SPIFFE ID of the service that this sidecar stands for; the CA must issue exactly this one.'),
+    collectorAddress: address('gRPC address of the collector: policy, live state and the record.'),
+    authorityAddress: address('gRPC address of the authority; needed for an entry listener and for calls on own authority.'),
+    authorityId: spiffeId('SPIFFE ID that the authority must prove; by default `/behalf/authority` of the own trust domain.'),
+    mode: {
+      type: 'string',
+      enum: ['full', 'mtls'],
+      description: '`mtls` is mutual TLS and the record alone, without delegations and policy; only with `devMode`.',
+    },
+    devMode: { type: 'boolean', description: 'Allows what is for development only.' },
+    mesh: listener('The mTLS port for other sidecars.'),
+    app: {
+      type: 'object',
+      description: 'The service itself, which calls let in are forwarded to.',
+      additionalProperties: false,
+      required: ['address', 'protocol'],
+      properties: {
+        address: address('Where the service listens, `host:port` or `unix:/path`.'),
+        protocol: { type: 'string', enum: ['http1', 'h2c'], description: 'What it speaks; gRPC services speak `h2c`.' },
+      },
+    },
+    localApi: listener('The port where the service asks about its delegation and for decisions.'),
+    shared: listener('A port for calls to any peer, chosen by `Host` or `:authority`.'),
+    peers: {
+      type: 'array',
+      maxItems: 1024,
+      description: 'The services that this one calls.',
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['name', 'id'],
+        properties: {
+          name: { type: 'string', pattern: '^[a-z0-9][a-z0-9.-]{0,252}$', description: 'Name for `Host` routing.' },
+          id: spiffeId('SPIFFE ID that the peer must prove.'),
+          listen: address('Local port for calls to this peer.'),
+          endpoints: {
+            type: 'array',
+            minItems: 1,
+            maxItems: 256,
+            description: 'mTLS ports of the peer; without it those of the policy snapshot are used.',
+            items: address('`host:port`.'),
+          },
+        },
+      },
+    },
+    entry: {
+      type: 'object',
+      description: 'The listener for requests from outside the mesh, which bring a user’s access token.',
+      additionalProperties: false,
+      required: ['listen'],
+      properties: {
+        listen: address('Where to listen, `host:port`.'),
+        forward: { type: 'string', description: 'Name of the peer that requests go to instead of the own service.' },
+        refusals: {
+          type: 'string',
+          enum: ['code', 'hidden'],
+          description: 'Whether clients see the exact code of a refusal or `delegation_refused`.',
+        },
+        realm: { type: 'string', pattern: '^[\\x20\\x21\\x23-\\x5b\\x5d-\\x7e]{1,64}$', description: 'Realm of `WWW-Authenticate`.' },
+        resourceMetadata: {
+          type: 'string',
+          pattern: '^https?://[\\x21\\x23-\\x5b\\x5d-\\x7e]{1,512}$',
+          description: 'URL of the protected resource metadata (RFC 9728).',
+        },
+      },
+    },
+    audit: {
+      type: 'object',
+      description: 'The record.',
+      additionalProperties: false,
+      properties: {
+        durability: {
+          type: 'string',
+          enum: ['normal', 'strict'],
+          description: '`normal` survives the death of the process, `strict` that of the machine.',
+        },
+      },
+    },
+    allowedUid: {
+      type: 'integer',
+      minimum: 0,
+      maximum: 4_294_967_294,
+      description: 'Only processes of this uid may use the local ports; without it any local process may.',
+    },
+    workloadApi: {
+      type: 'object',
+      description: 'The SPIFFE Workload API.',
+      additionalProperties: false,
+      required: ['socket'],
+      properties: { socket: { type: 'string', description: 'Path of the Unix socket.' } },
+    },
+    timeouts: {
+      type: 'object',
+      description: 'Limits of waits, in milliseconds.',
+      additionalProperties: false,
+      properties: {
+        connectMs: { type: 'integer', minimum: 10, maximum: 60_000, description: 'Longest wait for a connection.' },
+        requestMs: { type: 'integer', minimum: 10, maximum: 3_600_000, description: 'Longest wait for an answer’s head.' },
+      },
+    },
+  },
+} as const;

@@ -1,0 +1,48 @@
+/** Addresses of listeners and of what is called, as configurations write them: `host:port`, `[v6]:port` or `unix:/path`. */
+import type { AddressInfo, Server } from 'node:net';
+import { BehalfError } from '../../errors/index.ts';
+
+export type Address =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+const UNIX = 'unix:';
+const MAX_PORT = 65_535;
+
+/** @throws {BehalfError} `config_invalid` */
+export function parseAddress(text: string): Address {
+  if (text.startsWith(UNIX)) return { kind: 'unix', path: text.slice(UNIX.length) };
+  const colon = text.lastIndexOf(':');
+  const port = Number(text.slice(colon + 1));
+  let host = text.slice(0, colon);
+  if (host.startsWith('[') && host.endsWith(']')) host = host.slice(1, -1);
+  if (colon < 1 || host === '' || !Number.isInteger(port) || port < 0 || port > MAX_PORT) {
+    throw new BehalfError('config_invalid', { address: text, why: 'not host:port' });
+  }
+  return { kind: 'tcp', host, port };
+}
+
+/** Whether a TCP address can be reached from this machine only. */
+export function isLoopback(address: Address): boolean {
+  return address.kind === 'unix' || address.host === 'localhost' || address.host === '::1' || address.host.startsWith('127.');
+}
+
+/**
+ * Listens, and gives the address that was taken, `host:port`.
+ * @throws {BehalfError} `port_in_use`
+ */
+export function listenAt(server: Server, text: string): Promise<string> {
+  const address = parseAddress(text);
+  return new Promise((resolve, reject) => {
+    function onError(error: NodeJS.ErrnoException): void {
+      reject(error.code === 'EADDRINUSE' ? new BehalfError('port_in_use', { address: text }, { cause: error }) : error);
+    }
+    server.once('error', onError);
+    server.listen(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port }, () => {
+      server.off('error', onError);
+      if (address.kind === 'unix') return resolve(text);
+      const { port } = server.address() as AddressInfo;
+      resolve(address.host.includes(':') ? `[${address.host}]:${port}` : `${address.host}:${port}`);
+    });
+  });
+}

@@ -1,0 +1,169 @@
+/**
+ * HTTP/1.1 (RFC 9112) of those who ask: Node's strict parser makes requests, this file makes `Asker`s of them. What Node
+ * would take but is ambiguous is refused here: two `Host` fields, too many fields, a target of a form that we do not serve.
+ */
+import http from 'node:http';
+import type { Socket } from 'node:net';
+import { BehalfError } from '../../../errors/index.ts';
+import { type AnswerHead, fieldOf, type HeaderList, type RequestHead } from '../../call/head.ts';
+import type { Asker } from '../exchange.ts';
+import { endToEnd, isGrpc, MAX_FIELDS, valuesOf } from '../fields.ts';
+
+/** Time for a request's head to arrive whole. */
+const HEAD_TIMEOUT_MS = 10_000;
+/** Longer than clients keep their connections, so that they close first. */
+const KEEP_ALIVE_MS = 75_000;
+
+export interface Http1Server {
+  /** Speaks HTTP/1.1 on a socket, of which bytes may already have been read and put back. */
+  take(socket: Socket): void;
+  /** Ends idle connections now and the others with their current answer. */
+  close(): void;
+}
+
+export interface Http1ServerOptions {
+  readonly maxHeadBytes: number;
+  onRequest(asker: Asker, socket: Socket): void;
+  /** The head is not one that we take; `answer` sends the refusal and closes. */
+  onMalformed(error: BehalfError, socket: Socket, answer: (head: AnswerHead, body: Buffer) => void): void;
+}
+
+export function createHttp1Server({ maxHeadBytes, onRequest, onMalformed }: Http1ServerOptions): Http1Server {
+  const server = http.createServer({
+    insecureHTTPParser: false,
+    requireHostHeader: false, // checked below, where the refusal can go on record
+    maxHeaderSize: maxHeadBytes,
+    headersTimeout: HEAD_TIMEOUT_MS,
+    requestTimeout: 0,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    joinDuplicateHeaders: false,
+  });
+  // 0: all are kept. A limit here would drop fields in silence; ours refuses.
+  server.maxHeadersCount = 0;
+  server.on('request', (request, response) => {
+    const head = headOf(request);
+    if (head instanceof BehalfError) {
+      onMalformed(head, request.socket, (answer, body) => {
+        response.shouldKeepAlive = false;
+        sendWhole(response, answer, body);
+      });
+    } else {
+      onRequest(askerOf(head, request, response), request.socket);
+    }
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    onMalformed(new BehalfError('request_malformed', { why: error.code ?? 'unreadable' }), socket as Socket, (answer, body) =>
+      sendRaw(socket as Socket, answer, body),
+    );
+  });
+  // Without a listener Node would close the socket unanswered.
+  server.on('connect', (_request, socket) =>
+    onMalformed(new BehalfError('request_malformed', { why: 'CONNECT is not served' }), socket as Socket, (answer, body) =>
+      sendRaw(socket as Socket, answer, body),
+    ),
+  );
+  return {
+    take: (socket) => void server.emit('connection', socket),
+    close() {
+      server.close();
+      server.closeIdleConnections();
+    },
+  };
+}
+
+/** UNTRUSTED: everything in it. */
+function headOf(request: http.IncomingMessage): RequestHead | BehalfError {
+  const raw = request.rawHeaders;
+  if (raw.length > MAX_FIELDS * 2) return new BehalfError('request_malformed', { why: 'too many header fields', limit: MAX_FIELDS });
+  const hosts = valuesOf(raw, 'host');
+  if (hosts.length > 1 || (hosts.length === 0 && request.httpVersion !== '1.0')) {
+    return new BehalfError('request_malformed', { why: 'Host must occur once' });
+  }
+  let target = request.url ?? '';
+  let authority = hosts[0] ?? '';
+  if (!target.startsWith('/') && !(target === '*' && request.method === 'OPTIONS')) {
+    const absolute = absoluteForm(target);
+    if (absolute === null) return new BehalfError('request_malformed', { why: 'request target' });
+    ({ target, authority } = absolute);
+  }
+  const headers = endToEnd(raw);
+  return {
+    method: request.method ?? '',
+    target,
+    authority: authority.toLowerCase(),
+    headers,
+    protocol: isGrpc(fieldOf(headers, 'content-type')) ? 'grpc' : 'http/1.1',
+  };
+}
+
+/** `http://host/path`, which every server must take (RFC 9112 section 3.2.2); its authority goes before `Host`. */
+function absoluteForm(target: string): { target: string; authority: string } | null {
+  const scheme = 'http://';
+  if (target.slice(0, scheme.length).toLowerCase() !== scheme) return null;
+  let end = scheme.length;
+  while (end < target.length && target[end] !== '/' && target[end] !== '?') end += 1;
+  const authority = target.slice(scheme.length, end);
+  if (authority === '' || authority.includes('@')) return null;
+  const rest = target.slice(end);
+  return { authority, target: rest.startsWith('/') ? rest : `/${rest}` };
+}
+
+function askerOf(head: RequestHead, request: http.IncomingMessage, response: http.ServerResponse): Asker {
+  const hasBody = valuesOf(request.rawHeaders, 'transfer-encoding').length > 0 || hasLength(head.headers);
+  return {
+    head,
+    hasBody,
+    body: request,
+    bodyTrailers: () => endToEnd(request.rawTrailers),
+    answer: response,
+    sendHead(answer, ends) {
+      response.writeHead(answer.status, answer.headers as string[]);
+      if (ends) response.end();
+      else response.flushHeaders();
+    },
+    sendWhole: (answer, body) => sendWhole(response, answer, body),
+    finish(trailers) {
+      if (trailers.length > 0 && response.chunkedEncoding) response.addTrailers(pairs(trailers));
+      response.end();
+    },
+    started: () => response.headersSent,
+    breakOff() {
+      // The last chunk, or the rest of the announced length, never comes. HTTP/1.0 knows neither, so its reader gets a reset.
+      if (request.httpVersion === '1.0') request.socket.resetAndDestroy();
+      else request.socket.destroy();
+    },
+    onGone(listener) {
+      response.on('close', () => {
+        if (!response.writableFinished) listener();
+      });
+    },
+  };
+}
+
+function hasLength(headers: HeaderList): boolean {
+  const length = fieldOf(headers, 'content-length');
+  return length !== null && length !== '0';
+}
+
+function sendWhole(response: http.ServerResponse, head: AnswerHead, body: Buffer): void {
+  response.writeHead(head.status, [...head.headers, 'content-length', String(body.length)]);
+  response.end(body);
+}
+
+/** An answer where Node gives no response object, since the request could not be read; the connection ends with it. */
+function sendRaw(socket: Socket, head: AnswerHead, body: Buffer): void {
+  const lines = [`HTTP/1.1 ${head.status} ${http.STATUS_CODES[head.status] ?? ''}`];
+  for (let i = 0; i < head.headers.length; i += 2) lines.push(`${head.headers[i]}: ${head.headers[i + 1]}`);
+  lines.push(`content-length: ${body.length}`, 'connection: close', '', '');
+  socket.end(Buffer.concat([Buffer.from(lines.join('\r\n'), 'latin1'), body]));
+}
+
+function pairs(headers: HeaderList): [string, string][] {
+  const list: [string, string][] = [];
+  for (let i = 0; i < headers.length; i += 2) list.push([headers[i] as string, headers[i + 1] as string]);
+  return list;
+}

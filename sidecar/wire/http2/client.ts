@@ -1,0 +1,149 @@
+/**
+ * HTTP/2 towards those who answer: a peer's mTLS port or an app that speaks h2c. One session carries many requests; when
+ * it says that it is closing, no new one is put on it, and those it did not process are told apart from the rest.
+ */
+import http2 from 'node:http2';
+import { type Duplex, Writable } from 'node:stream';
+import type { HeaderList, RequestHead } from '../../call/head.ts';
+import type { Answer, Asked, Line, NoAnswer } from '../exchange.ts';
+import { endToEnd } from '../fields.ts';
+import { neverIndexed } from './never-indexed.ts';
+import { CONNECTION_WINDOW, STREAM_WINDOW } from './server.ts';
+
+const MAX_ANSWER_HEAD_BYTES = 65_536;
+const END_STREAM = 1;
+
+export interface Http2Line extends Line {
+  /** Whether a new request may be put on it. */
+  usable(): boolean;
+  /** Requests under way. */
+  load(): number;
+  /** No new requests; closes when those under way have ended. */
+  drain(): void;
+  destroy(): void;
+}
+
+/**
+ * Speaks HTTP/2 on a connected socket. `onUnusable` is called once, when it takes no more requests; `onClose` once, when
+ * the connection has ended.
+ */
+export function openHttp2Line(socket: Duplex, authority: string, events: { onUnusable(): void; onClose(): void }): Http2Line {
+  const session = http2.connect(`http://${authority}`, {
+    createConnection: () => socket,
+    settings: { enablePush: false, initialWindowSize: STREAM_WINDOW, maxHeaderListSize: MAX_ANSWER_HEAD_BYTES },
+  });
+  let load = 0;
+  let draining = false;
+  function drain(): void {
+    if (draining) return;
+    draining = true;
+    events.onUnusable();
+    closeIfIdle();
+  }
+  function closeIfIdle(): void {
+    if (draining && load === 0 && !session.closed) session.close();
+  }
+  function onAskedClosed(): void {
+    load -= 1;
+    closeIfIdle();
+  }
+  session.once('connect', () => session.setLocalWindowSize(CONNECTION_WINDOW));
+  session.on('goaway', drain);
+  session.on('error', drain); // what became of each stream its own events tell
+  session.on('close', () => {
+    drain();
+    events.onClose();
+  });
+  return {
+    ask(head, hasBody) {
+      load += 1;
+      return ask(session, head, hasBody, onAskedClosed);
+    },
+    usable: () => !draining && !session.closed && !session.destroyed,
+    load: () => load,
+    drain,
+    destroy: () => session.destroy(),
+  };
+}
+
+function ask(session: http2.ClientHttp2Session, head: RequestHead, hasBody: boolean, onClosed: () => void): Asked {
+  const list = neverIndexed([
+    ':method',
+    head.method,
+    ':scheme',
+    'http',
+    ':authority',
+    head.authority,
+    ':path',
+    head.target,
+    ...head.headers,
+  ]);
+  let stream: http2.ClientHttp2Stream;
+  try {
+    stream = session.request(list, { endStream: !hasBody, waitForTrailers: hasBody });
+  } catch (thrown) {
+    onClosed();
+    return refusedBySession(thrown);
+  }
+  let requestTrailers: HeaderList = [];
+  let answerTrailers: HeaderList = [];
+  let wasPending = true;
+  stream.on('ready', () => {
+    wasPending = false;
+  });
+  stream.on('wantTrailers', () => {
+    if (!stream.destroyed) stream.sendTrailers(Object.fromEntries(pairs(requestTrailers)));
+  });
+  stream.on('trailers', (_trailers, _flags, raw) => {
+    answerTrailers = endToEnd(raw as unknown as string[]);
+  });
+  const answer = new Promise<Answer | NoAnswer>((resolve) => {
+    stream.on('response', (headers, flags, raw) => {
+      resolve({
+        kind: 'answer',
+        head: { status: Number(headers[':status']), headers: endToEnd(raw as unknown as string[]) },
+        ends: (flags & END_STREAM) !== 0,
+        body: stream,
+        bodyTrailers: () => answerTrailers,
+      });
+    });
+    stream.on('error', ignore); // 'close' follows
+    stream.on('close', () => {
+      onClosed();
+      // RFC 9113 section 8.7: a refused stream, one above a GOAWAY's last (nghttp2 closes those as refused), or one that
+      // never left this process, was not processed.
+      const unprocessed = wasPending || stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM;
+      resolve({ kind: 'none', why: `stream closed with ${stream.rstCode}`, unprocessed });
+    });
+  });
+  return {
+    body: stream,
+    finish(trailers) {
+      requestTrailers = trailers;
+      stream.end();
+    },
+    answer,
+    cancel: () => stream.close(http2.constants.NGHTTP2_CANCEL),
+  };
+}
+
+function refusedBySession(thrown: unknown): Asked {
+  const why = thrown instanceof Error ? ((thrown as NodeJS.ErrnoException).code ?? thrown.message) : 'refused';
+  return {
+    body: DEAD_END,
+    finish: ignore,
+    answer: Promise.resolve({ kind: 'none', why, unprocessed: why.startsWith('ERR_HTTP2_GOAWAY') || why === 'ERR_HTTP2_INVALID_SESSION' }),
+    cancel: ignore,
+  };
+}
+
+/** Takes a body that nobody will read. */
+const DEAD_END = new Writable({ write: (_chunk, _encoding, done) => done() });
+
+function ignore(): void {}
+
+function pairs(headers: HeaderList): [string, string][] {
+  const list: [string, string][] = [];
+  for (let i = 0; i < headers.length; i += 2) list.push([headers[i] as string, headers[i + 1] as string]);
+  return list;
+}

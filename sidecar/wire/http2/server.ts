@@ -1,0 +1,171 @@
+/**
+ * HTTP/2 (RFC 9113) of those who ask, on the app's side (prior knowledge) and between sidecars: Node's sessions make
+ * streams, this file makes `Asker`s of them.
+ */
+import http2 from 'node:http2';
+import type { Duplex } from 'node:stream';
+import { BehalfError } from '../../../errors/index.ts';
+import { fieldOf, type RequestHead } from '../../call/head.ts';
+import type { Asker } from '../exchange.ts';
+import { endToEnd, isGrpc, MAX_FIELDS, valuesOf } from '../fields.ts';
+import { neverIndexed } from './never-indexed.ts';
+
+/** Streams at once on one connection; the client waits with more. */
+export const MAX_STREAMS = 1_000;
+/** Windows: 1 MiB a stream, 8 MiB a connection, so that one slow reader does not stop the others. */
+export const STREAM_WINDOW = 1_048_576;
+export const CONNECTION_WINDOW = 8_388_608;
+/** Streams that a client may cancel: at once, and a second after that. A sidecar cancels whenever its own client goes away. */
+const RESET_BURST = 10_000;
+const RESET_RATE = 1_000;
+/** A broken-off gRPC answer whose trailers cannot be written in this time is reset instead. */
+const TRAILERS_WITHIN_MS = 300;
+/** Streams that were under way when the first GOAWAY left get this long to arrive (RFC 9113 section 6.8). */
+const GOAWAY_GRACE_MS = 200;
+const LAST_POSSIBLE_STREAM = 2 ** 31 - 1;
+
+export interface Http2ServerOptions {
+  readonly maxHeadBytes: number;
+  onRequest(asker: Asker): void;
+  /** The head is not one that we take; the stream is answered by `onRequest`'s side through the asker. */
+  onMalformed(error: BehalfError, asker: Asker): void;
+  onClose(): void;
+}
+
+export interface Http2Connection {
+  /** Takes no new streams; closes when those under way have ended. */
+  drain(): void;
+  destroy(): void;
+}
+
+/** Speaks HTTP/2 on a socket, of which bytes may already have been read and put back. */
+export function takeHttp2(socket: Duplex, { maxHeadBytes, onRequest, onMalformed, onClose }: Http2ServerOptions): Http2Connection {
+  const session = http2.performServerHandshake(socket, {
+    settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: maxHeadBytes, initialWindowSize: STREAM_WINDOW },
+    maxHeaderListPairs: MAX_FIELDS + PSEUDO_FIELDS,
+    streamResetBurst: RESET_BURST,
+    streamResetRate: RESET_RATE,
+  });
+  session.setLocalWindowSize(CONNECTION_WINDOW);
+  session.on('stream', (stream, _headers, _flags, raw) => {
+    stream.on('error', ignore); // told by 'close' and `rstCode`
+    const list = raw as unknown as string[];
+    const head = headOf(list);
+    if (head instanceof BehalfError) onMalformed(head, askerOf(EMPTY_HEAD, stream));
+    else onRequest(askerOf(head, stream));
+  });
+  session.on('error', ignore); // told by 'close'
+  session.on('close', onClose);
+  return {
+    drain() {
+      if (session.closed || session.destroyed) return;
+      session.goaway(http2.constants.NGHTTP2_NO_ERROR, LAST_POSSIBLE_STREAM);
+      setTimeout(() => {
+        if (!session.closed && !session.destroyed) session.close();
+      }, GOAWAY_GRACE_MS);
+    },
+    destroy: () => session.destroy(),
+  };
+}
+
+const PSEUDO_FIELDS = 4;
+const EMPTY_HEAD: RequestHead = { method: '', target: '', authority: '', headers: [], protocol: 'h2' };
+
+function ignore(): void {}
+
+/** UNTRUSTED: everything in it. nghttp2 has checked the pseudo-header fields and the characters (RFC 9113 section 8.2). */
+function headOf(raw: readonly string[]): RequestHead | BehalfError {
+  let method = '';
+  let target = '';
+  let authority = '';
+  let hasAuthority = false;
+  for (let i = 0; i < raw.length && (raw[i] as string).startsWith(':'); i += 2) {
+    const value = raw[i + 1] as string;
+    if (raw[i] === ':method') method = value;
+    else if (raw[i] === ':path') target = value;
+    else if (raw[i] === ':authority') {
+      authority = value;
+      hasAuthority = true;
+    }
+  }
+  const hosts = valuesOf(raw, 'host');
+  if (hosts.length > 1 || (hasAuthority && hosts.length === 1 && hosts[0] !== authority)) {
+    return new BehalfError('request_malformed', { why: 'Host and :authority differ' });
+  }
+  if (!target.startsWith('/') && !(target === '*' && method === 'OPTIONS')) {
+    return new BehalfError('request_malformed', { why: 'request target' });
+  }
+  const headers = endToEnd(raw);
+  const protocol = isGrpc(fieldOf(headers, 'content-type')) ? 'grpc' : 'h2';
+  return { method, target, authority: (hosts[0] ?? authority).toLowerCase(), headers, protocol };
+}
+
+function askerOf(head: RequestHead, stream: http2.ServerHttp2Stream): Asker {
+  let requestTrailers: readonly string[] = [];
+  let answerTrailers: readonly string[] = [];
+  stream.on('trailers', (_trailers, _flags, raw) => {
+    requestTrailers = endToEnd(raw as unknown as string[]);
+  });
+  stream.on('wantTrailers', () => {
+    if (!stream.destroyed) stream.sendTrailers(objectOf(answerTrailers));
+  });
+  return {
+    head,
+    hasBody: !stream.endAfterHeaders,
+    body: stream,
+    bodyTrailers: () => requestTrailers,
+    answer: stream,
+    sendHead(answer, ends) {
+      if (stream.destroyed || stream.headersSent) return;
+      const how = { endStream: ends, waitForTrailers: !ends, sendDate: false };
+      stream.respond(headList(answer.status, answer.headers), how);
+    },
+    sendWhole(answer, body) {
+      if (stream.destroyed || stream.headersSent) return;
+      const list = headList(answer.status, answer.headers);
+      if (body.length > 0) list.push('content-length', String(body.length));
+      const how = { endStream: body.length === 0, sendDate: false };
+      stream.respond(list, how);
+      if (body.length > 0) stream.end(body);
+      // A request body that still comes is of no use to anyone.
+      stream.resume();
+    },
+    finish(trailers) {
+      answerTrailers = trailers;
+      stream.end();
+    },
+    started: () => stream.headersSent,
+    breakOff(trailers) {
+      if (stream.destroyed) return;
+      if (trailers === null || !stream.headersSent) {
+        stream.close(http2.constants.NGHTTP2_CANCEL);
+        return;
+      }
+      answerTrailers = trailers;
+      stream.end();
+      const late = setTimeout(() => stream.close(http2.constants.NGHTTP2_CANCEL), TRAILERS_WITHIN_MS);
+      stream.once('close', () => clearTimeout(late));
+    },
+    onGone(listener) {
+      stream.on('close', () => {
+        if (!stream.writableFinished || stream.rstCode !== http2.constants.NGHTTP2_NO_ERROR) listener();
+      });
+    },
+  };
+}
+
+function headList(status: number, headers: readonly string[]): string[] {
+  return neverIndexed([':status', String(status), ...headers]);
+}
+
+/** Trailers, which Node takes as an object only; a name that occurs more than once becomes a list. */
+function objectOf(headers: readonly string[]): http2.OutgoingHttpHeaders {
+  const object: http2.OutgoingHttpHeaders = {};
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string;
+    const before = object[name];
+    const value = headers[i + 1] as string;
+    object[name] = before === undefined ? value : [...(Array.isArray(before) ? before : [String(before)]), value];
+  }
+  return object;
+}

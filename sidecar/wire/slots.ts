@@ -1,0 +1,56 @@
+/**
+ * Slots of one connection (WIRE section 2): chains that its receiver has verified once, named by 16 bytes from then on.
+ * Bounded; when full, no more are acknowledged and chains go whole.
+ */
+import type { ReceivedSlots, SentSlots, SlotChain } from '../call/seam.ts';
+
+const MAX_CHAINS = 1_024;
+const MAX_BYTES = 4 * 1_048_576;
+/** A chain is kept this long after its end, so that late use gets its own code. */
+const KEPT_AFTER_END_S = 65;
+
+interface Kept {
+  readonly chain: SlotChain;
+  readonly forgetAtS: number;
+}
+
+export function createReceivedSlots(nowS: () => number): ReceivedSlots {
+  const chains = new Map<string, Kept>();
+  let bytes = 0;
+  function dropEnded(): void {
+    const now = nowS();
+    for (const [slot, kept] of chains) {
+      if (kept.forgetAtS > now) continue;
+      chains.delete(slot);
+      bytes -= sizeOf(kept.chain);
+    }
+  }
+  return {
+    get: (slot) => chains.get(slot)?.chain ?? null,
+    put(slot, chain, endS) {
+      if (chains.has(slot)) return true;
+      const size = sizeOf(chain);
+      if (chains.size >= MAX_CHAINS || bytes + size > MAX_BYTES) dropEnded();
+      if (chains.size >= MAX_CHAINS || bytes + size > MAX_BYTES) return false;
+      chains.set(slot, { chain, forgetAtS: endS + KEPT_AFTER_END_S });
+      bytes += size;
+      return true;
+    },
+  };
+}
+
+/** Remembers the newest slots only: one that is forgotten here is merely sent whole again. */
+export function createSentSlots(): SentSlots {
+  const slots = new Set<string>();
+  return {
+    acknowledged: (slot) => slots.has(slot),
+    acknowledge(slot) {
+      if (slots.size >= MAX_CHAINS) slots.delete(slots.values().next().value as string);
+      slots.add(slot);
+    },
+  };
+}
+
+function sizeOf({ txnToken, delegationChain, delegationCredentials }: SlotChain): number {
+  return txnToken.length + delegationChain.length + delegationCredentials.length;
+}
