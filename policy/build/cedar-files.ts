@@ -1,0 +1,55 @@
+/**
+ * The Cedar files of a policy folder as policies by id: `@id("…")` where a policy has one, else `<file without .cedar>#<n>`.
+ * Where a file does not parse, the message names file and line.
+ */
+import { type DetailedError, policySetTextToParts, policyToJson } from '@cedar-policy/cedar-wasm/nodejs';
+import { BehalfError } from '../../errors/index.ts';
+
+/**
+ * Splits the files. Policies keep their text, comments within them included.
+ * @throws {BehalfError} `snapshot_invalid` for what does not parse, templates, and an id that stands twice
+ */
+export function readCedarFiles(files: ReadonlyMap<string, string>): Record<string, string> {
+  const policies = new Map<string, string>();
+  for (const [file, text] of files) {
+    const parts = policySetTextToParts(text);
+    if (parts.type === 'failure') throw defect(file, text, parts.errors[0]);
+    if (parts.policy_templates.length > 0) {
+      throw new BehalfError('snapshot_invalid', { at: file, why: 'has a policy template; write policies out' });
+    }
+    inOrder(text, parts.policies).forEach((policy, index) => {
+      const id = annotatedId(policy) ?? `${file.replace(/\.cedar$/, '')}#${index + 1}`;
+      if (policies.has(id))
+        throw new BehalfError('snapshot_invalid', { at: file, why: `policy \`${id}\` stands twice` });
+      policies.set(id, policy);
+    });
+  }
+  return Object.fromEntries(policies);
+}
+
+/** Cedar sorts the parts by its own ids (`policy10` before `policy2`); we number them as they stand. */
+function inOrder(text: string, policies: readonly string[]): readonly string[] {
+  return policies
+    .map((policy, index) => ({ policy, index, at: text.indexOf(policy) }))
+    .sort((one, other) => one.at - other.at || one.index - other.index)
+    .map(({ policy }) => policy);
+}
+
+function annotatedId(policy: string): string | null {
+  const parsed = policyToJson(policy);
+  return parsed.type === 'success' ? (parsed.json.annotations?.['id'] ?? null) : null;
+}
+
+function defect(file: string, text: string, error: DetailedError | undefined): BehalfError {
+  const location = error?.sourceLocations?.[0];
+  const line = location === undefined ? '' : `:${lineAt(text, location.start)}`;
+  const why = [error?.message, location?.label].filter((part) => part !== undefined && part !== null).join(', ');
+  return new BehalfError('snapshot_invalid', { at: `${file}${line}`, why: why.slice(0, 400) });
+}
+
+/** Cedar counts bytes of UTF-8. */
+function lineAt(text: string, byteOffset: number): number {
+  let line = 1;
+  for (const byte of Buffer.from(text, 'utf8').subarray(0, byteOffset)) if (byte === 0x0a) line += 1;
+  return line;
+}

@@ -1,0 +1,84 @@
+/** A snapshot made ready for deciding: Cedar parsed, routes in trees, edges indexed. Made once a snapshot, then read only. */
+import type { SpiffeId } from '../../identity/index.ts';
+import { buildRouteTree, findRoute, type NamedRoute, type RouteTree } from '../routes/route-tree.ts';
+import type { PolicySnapshot, SnapshotEdge, SnapshotService, SnapshotWorkload } from '../snapshot/snapshot.ts';
+import { type CedarProgram, compileCedar } from './cedar-program.ts';
+
+export interface CompiledSnapshot {
+  readonly snapshot: PolicySnapshot;
+  readonly number: number;
+  readonly validUntilS: number;
+  readonly program: CedarProgram;
+  readonly routes: ReadonlyMap<string, RouteTree>;
+  /** By `<from> <to>`; SPIFFE IDs hold no space. */
+  readonly edges: ReadonlyMap<string, SnapshotEdge>;
+}
+
+/** A route that was found, with the service whose it is. */
+export interface MatchedRoute extends NamedRoute {
+  readonly service: SpiffeId;
+}
+
+/**
+ * Compiles a parsed snapshot.
+ * @throws {BehalfError} `snapshot_invalid` for routes of one shape, and for Cedar that does not parse or validate
+ */
+export function compileSnapshot(snapshot: PolicySnapshot): CompiledSnapshot {
+  return {
+    snapshot,
+    number: snapshot.number,
+    validUntilS: snapshot.valid_until,
+    program: compileCedar(snapshot.cedar),
+    routes: new Map(Object.entries(snapshot.services).map(([id, service]) => [id, buildRouteTree(service.routes)])),
+    edges: new Map(snapshot.edges.map((edge) => [`${edge.from} ${edge.to}`, edge])),
+  };
+}
+
+/**
+ * The route of a service that a method and a path without query belong to, or null where it has none.
+ * @throws {BehalfError} `request_malformed` for a path that routers might read differently
+ */
+export function matchRoute(
+  compiled: CompiledSnapshot,
+  service: SpiffeId,
+  method: string,
+  path: string,
+): MatchedRoute | null {
+  const tree = compiled.routes.get(service);
+  const found = tree === undefined ? null : findRoute(tree, method, path);
+  return found === null ? null : { service, route: found.route, name: found.name };
+}
+
+/** The edge from one workload to another, or null where there is none. */
+export function edgeOf(compiled: CompiledSnapshot, from: SpiffeId, to: SpiffeId): SnapshotEdge | null {
+  return compiled.edges.get(`${from} ${to}`) ?? null;
+}
+
+export function serviceOf(compiled: CompiledSnapshot, id: SpiffeId): SnapshotService | null {
+  return own(compiled.snapshot.services, id);
+}
+
+export function workloadOf(compiled: CompiledSnapshot, id: SpiffeId): SnapshotWorkload | null {
+  return own(compiled.snapshot.workloads, id);
+}
+
+/** Scopes at most of roots that a workload may obtain for users, or null where it is no entry. */
+export function entryCeilingOf(compiled: CompiledSnapshot, id: SpiffeId): readonly string[] | null {
+  return workloadOf(compiled, id)?.entry_ceiling ?? null;
+}
+
+/** Scopes of calls on the workload's own authority over that edge, or null where it may not make any. */
+export function ownScopesOf(compiled: CompiledSnapshot, from: SpiffeId, to: SpiffeId): readonly string[] | null {
+  if (edgeOf(compiled, from, to) === null) return null;
+  return workloadOf(compiled, from)?.own.find((own) => own.to === to)?.scopes ?? null;
+}
+
+/** What a link over the edge keeps of a scope (`narrow_to`). */
+export function narrowOver(edge: SnapshotEdge, scopes: readonly string[]): readonly string[] {
+  const { narrow_to } = edge;
+  return narrow_to === null ? scopes : scopes.filter((scope) => narrow_to.includes(scope));
+}
+
+function own<T>(record: { readonly [id: string]: T }, id: string): T | null {
+  return Object.hasOwn(record, id) ? (record[id] ?? null) : null;
+}

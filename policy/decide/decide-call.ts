@@ -1,0 +1,90 @@
+/**
+ * Whether a workload may make one call: the same pure function in every sidecar, in the collector and in tests (DESIGN
+ * section 6). In this order: the snapshot stands, the edge exists, the route is known, the scopes cover it, Cedar permits.
+ * Signatures, times and revocations were judged before (WIRE.md section 3); this is its step 9.
+ */
+import type { ErrorCode, ErrorDetail } from '../../errors/index.ts';
+import type { SpiffeId } from '../../identity/index.ts';
+import { CALL_ACTION, contextOf, type DelegationFacts, routeEntity, workloadUid } from '../model/entities.ts';
+import { type Evaluation, evaluate } from './cedar-program.ts';
+import { type CompiledSnapshot, edgeOf, entryCeilingOf, type MatchedRoute } from './compile.ts';
+
+/** A deny is a normal answer, so it is a value. */
+export interface Decision {
+  readonly kind: 'allow' | 'deny';
+  /** Null when allowed. */
+  readonly code: ErrorCode | null;
+  /** Ids of the policies that decided; empty where none matched or the question came not so far. */
+  readonly policies: readonly string[];
+  /** Facts for the one who reads the refusal; no secret. */
+  readonly detail: ErrorDetail;
+}
+
+export interface CallRequest {
+  readonly nowS: number;
+  /**
+   * The workload that mTLS proved. Where a user's request enters there is none: the entry workload itself, as it is the one
+   * that acts; it then must be registered as an entry instead of having an edge.
+   */
+  readonly caller: SpiffeId;
+  readonly service: SpiffeId;
+  /** What `matchRoute` gave. */
+  readonly route: MatchedRoute | null;
+  readonly facts: DelegationFacts;
+}
+
+/** Decides one call. Never throws: what cannot be judged is denied. */
+export function decideCall(compiled: CompiledSnapshot | null, request: CallRequest): Decision {
+  const { nowS, caller, service, route, facts } = request;
+  const stale = staleness(compiled, nowS);
+  if (compiled === null || stale !== null) return stale ?? deny('snapshot_stale');
+  if (!mayReach(compiled, caller, service)) return deny('policy_denied', { why: 'no edge', from: caller, to: service });
+  if (route === null || route.service !== service) return deny('route_unknown', { service });
+  const missing = route.route.scopes.filter((scope) => !facts.scopes.includes(scope));
+  if (missing.length > 0) return deny('insufficient_scope', { route: route.name, missing });
+  const entity = routeEntity(service, route);
+  return decisionOf(
+    evaluate(
+      compiled.program,
+      {
+        principal: workloadUid(caller),
+        action: CALL_ACTION,
+        resource: entity.uid,
+        context: contextOf(facts, caller),
+        entities: [entity],
+      },
+      { checked: false },
+    ),
+    { route: route.name },
+  );
+}
+
+/** A denial where there is no snapshot or it is past its end; null where it stands. */
+export function staleness(compiled: CompiledSnapshot | null, nowS: number): Decision | null {
+  if (compiled === null) return deny('snapshot_stale', { why: 'no snapshot' });
+  if (nowS <= compiled.validUntilS) return null;
+  return deny('snapshot_stale', { snapshot: compiled.number, validUntil: compiled.validUntilS });
+}
+
+/** Cedar's answer as a decision; an evaluation error is a denial. */
+export function decisionOf(evaluation: Evaluation, detail: ErrorDetail): Decision {
+  switch (evaluation.kind) {
+    case 'allow':
+      return { kind: 'allow', code: null, policies: evaluation.policies, detail: {} };
+    case 'deny':
+      return deny('policy_denied', detail, evaluation.policies);
+    case 'error':
+      return deny('policy_denied', { ...detail, why: evaluation.why.slice(0, 300) }, evaluation.policies);
+    default:
+      return evaluation satisfies never;
+  }
+}
+
+export function deny(code: ErrorCode, detail: ErrorDetail = {}, policies: readonly string[] = []): Decision {
+  return { kind: 'deny', code, policies, detail };
+}
+
+function mayReach(compiled: CompiledSnapshot, caller: SpiffeId, service: SpiffeId): boolean {
+  if (caller === service) return entryCeilingOf(compiled, caller) !== null;
+  return edgeOf(compiled, caller, service) !== null;
+}

@@ -1,0 +1,33 @@
+/** Decisions: the policy model, route maps, snapshots and the decision function. Pure: no I/O, no clock. */
+export { buildSnapshot, MESH_FILE, type PolicySource, SCHEMA_FILE } from './build/build-snapshot.ts';
+export { DEFAULT_SETTINGS, DEFAULT_VALID_FOR_S } from './build/mesh-file.ts';
+export {
+  type CompiledSnapshot,
+  compileSnapshot,
+  edgeOf,
+  entryCeilingOf,
+  type MatchedRoute,
+  matchRoute,
+  narrowOver,
+  ownScopesOf,
+  serviceOf,
+  workloadOf,
+} from './decide/compile.ts';
+export { type CallRequest, type Decision, decideCall } from './decide/decide-call.ts';
+export { type AppResource, decideResource, type ResourceRequest } from './decide/decide-resource.ts';
+export type { DelegationFacts } from './model/entities.ts';
+export { factsOfDelegation } from './model/facts-of-delegation.ts';
+export { isScopeToken } from './model/scope-token.ts';
+export { routesFromProto } from './routes/grpc-proto.ts';
+export { routesFromOpenApi } from './routes/openapi.ts';
+export { MAX_SNAPSHOT_BYTES, parseSnapshot } from './snapshot/parse-snapshot.ts';
+export { signSnapshot, verifySnapshot } from './snapshot/sign-snapshot.ts';
+export type {
+  PolicySnapshot,
+  ScopeName,
+  SnapshotEdge,
+  SnapshotRoute,
+  SnapshotService,
+  SnapshotSettings,
+  SnapshotWorkload,
+} from './snapshot/snapshot.ts';

@@ -1,0 +1,71 @@
+/** Requests as Cedar sees them: entity UIDs, entities and the context of one call (`base-schema.ts` owns the types). */
+import type { CedarValueJson, Context, EntityJson, TypeAndId } from '@cedar-policy/cedar-wasm/nodejs';
+import type { SpiffeId } from '../../identity/index.ts';
+import type { NamedRoute } from '../routes/route-tree.ts';
+import { NAMESPACE } from './base-schema.ts';
+
+/** What a delegation gives a decision. The same for roots, chains and central decisions. */
+export interface DelegationFacts {
+  readonly subject: string;
+  /** Empty texts where the delegation has none. */
+  readonly client: string;
+  readonly consent: string;
+  readonly purpose: string;
+  /** What is left of the scope. */
+  readonly scopes: readonly string[];
+  /** From the entry workload to the peer. */
+  readonly actors: readonly SpiffeId[];
+  readonly depth: number;
+  /** Whether the workload acts on its own authority. */
+  readonly own: boolean;
+}
+
+const uid = (type: string, id: string): TypeAndId => ({ type: `${NAMESPACE}::${type}`, id });
+
+export const CALL_ACTION = uid('Action', 'call');
+
+export function actionUid(name: string): TypeAndId {
+  return uid('Action', name);
+}
+
+export function workloadUid(id: SpiffeId): TypeAndId {
+  return uid('Workload', id);
+}
+
+export function serviceUid(id: SpiffeId): TypeAndId {
+  return uid('Service', id);
+}
+
+/** The route as an entity within its service. */
+export function routeEntity(service: SpiffeId, { route, name }: NamedRoute): EntityJson {
+  return {
+    uid: uid('Route', `${service} ${name}`),
+    attrs: { method: route.method, template: route.template, operation: route.operation },
+    parents: [serviceUid(service)],
+  };
+}
+
+/** A resource of the app's own. `parents` holds its service where its type may stand in one. */
+export function resourceEntity(
+  type: string,
+  id: string,
+  attrs: Record<string, CedarValueJson>,
+  parents: TypeAndId[],
+): EntityJson {
+  return { uid: uid(type, id), attrs, parents };
+}
+
+/** The context of one request; `peer` is the workload that mTLS proved. */
+export function contextOf(facts: DelegationFacts, peer: SpiffeId): Context {
+  return {
+    subject: facts.subject,
+    client: facts.client,
+    consent: facts.consent,
+    purpose: facts.purpose,
+    scopes: [...facts.scopes],
+    actors: facts.actors.map((actor) => ({ __entity: workloadUid(actor) })),
+    depth: facts.depth,
+    peer: { __entity: workloadUid(peer) },
+    own: facts.own,
+  };
+}

@@ -1,0 +1,17 @@
+/** What a verified delegation gives a decision. */
+import type { Delegation } from '../../delegation/index.ts';
+import type { DelegationFacts } from './entities.ts';
+
+/** The facts of a verified root or chain. A user's subject is a pseudonym `u:…`; any other subject acts for itself. */
+export function factsOfDelegation(delegation: Delegation): DelegationFacts {
+  return {
+    subject: delegation.sub,
+    client: delegation.clientId ?? '',
+    consent: delegation.consent?.id ?? '',
+    purpose: delegation.purpose ?? '',
+    scopes: delegation.scope,
+    actors: delegation.actors,
+    depth: delegation.depth,
+    own: delegation.sub.startsWith('spiffe://'),
+  };
+}
