@@ -54,10 +54,10 @@ export interface ChildExit {
 }
 
 /**
- * Starts a child and waits until it is ready.
+ * Starts a child and waits until it is ready; `signal` gives up the waiting and ends it.
  * @throws {BehalfError} the code that the child gave for not starting, else `process_died` with its last lines
  */
-export async function startChild(spec: ChildSpec): Promise<Child> {
+export async function startChild(spec: ChildSpec, signal: AbortSignal): Promise<Child> {
   const isPart = spec.isReady === 'ready-line';
   const [command, args] = isPart ? [spec.command, spec.args] : boundToUs(spec.command, spec.args);
   const process = spawn(command, args, {
@@ -85,6 +85,11 @@ export async function startChild(spec: ChildSpec): Promise<Child> {
     return exit;
   };
 
+  const giveUp = (): void => {
+    asked = true;
+    process.kill('SIGTERM');
+  };
+  signal.addEventListener('abort', giveUp, { once: true });
   try {
     const ready = await untilReady(spec, firstLine, exited);
     return {
@@ -101,6 +106,8 @@ export async function startChild(spec: ChildSpec): Promise<Child> {
   } catch (error) {
     await stop();
     throw error;
+  } finally {
+    signal.removeEventListener('abort', giveUp);
   }
 }
 

@@ -83,14 +83,7 @@ export function takeStateDir(given: string, { fresh }: { readonly fresh: boolean
       chmodSync(socketsElsewhere, 0o700);
       return join(socketsElsewhere, name);
     },
-    write: (name, text) => {
-      const target = join(real, name);
-      mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
-      // A stop between the two leaves a `.new` file that the next write replaces.
-      writeFileSync(`${target}.new`, text, { mode: 0o600 });
-      renameSync(`${target}.new`, target);
-      return target;
-    },
+    write: (name, text) => writeStateFile(real, name, text),
     release: () => {
       for (const name of readdirSync(real)) if (name.endsWith('.sock')) rmSync(join(real, name), { force: true });
       rmSync(socketsElsewhere, { recursive: true, force: true });
@@ -98,6 +91,16 @@ export function takeStateDir(given: string, { fresh }: { readonly fresh: boolean
     },
   };
   return dir;
+}
+
+/** Writes a file of the directory for its owner alone and returns its path; readers see the old or the new one, never half. */
+export function writeStateFile(directory: string, name: string, text: string): string {
+  const target = join(directory, name);
+  mkdirSync(dirname(target), { recursive: true, mode: 0o700 });
+  // A stop between the two leaves a `.new` file that the next write replaces.
+  writeFileSync(`${target}.new`, text, { mode: 0o600 });
+  renameSync(`${target}.new`, target);
+  return target;
 }
 
 /** Reads a JSON file of the directory. @throws {BehalfError} `not_found` where there is none */

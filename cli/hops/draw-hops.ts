@@ -1,0 +1,120 @@
+/** Draws a user request for a person: who called whom, when, what was left of the scope, what was decided, who proved what. */
+import { printable, type Style } from '../draw/style.ts';
+import { drawTree, type TreeNode } from '../draw/tree.ts';
+import { count, duration, instant, shortName } from '../draw/words.ts';
+import { type HopView, isRefused, type RequestView, sideOf, startUs, text } from './hop-view.ts';
+
+/** How a user's pseudonym is shown: with the account's name where the authority knows it. */
+export type NameSubject = (subject: string) => string;
+
+/** The lines of one request. */
+export function drawRequest(request: RequestView, style: Style, nameSubject: NameSubject): string[] {
+  const first = request.hops[0]!;
+  const refused = request.hops.filter(isRefused).length;
+  const { personal } = (request.hops.find(({ main }) => main.hop.personal !== null) ?? first).main.hop;
+  const who = personal === null || personal.subject === '' ? 'nobody known' : nameSubject(personal.subject);
+  const facts = [count(request.hops.length, 'hop'), refused === 0 ? 'none refused' : `${refused} refused`];
+  const client = personal?.clientId ? `, through the client ${printable(personal.clientId)}` : '';
+  return [
+    `${style.bold(`request ${request.request}`)}  ${instant(startUs(first))} UTC  ${facts.join(', ')}`,
+    `on behalf of ${style.bold(printable(who))}${client}`,
+    ...(personal?.purpose ? [`purpose: ${printable(personal.purpose)}`] : []),
+    ...drawTree(request.roots.map((root) => nodeOf(root, request, startUs(first), style))),
+  ];
+}
+
+function nodeOf(view: HopView, request: RequestView, beganUs: number, style: Style): TreeNode {
+  return {
+    lines: linesOf(view, beganUs, style),
+    children: request.hops.filter(({ parent }) => parent === view.id).map((child) => nodeOf(child, request, beganUs, style)),
+  };
+}
+
+function linesOf(view: HopView, beganUs: number, style: Style): string[] {
+  const { hop } = view.main;
+  const from = sideOf(view, 'SIDE_ENTRY') !== null ? 'outside' : shortName(hop.caller);
+  const route = printable(`${hop.method} ${hop.route}`.trim());
+  const at = duration(startUs(view) - beganUs);
+  return [
+    `${style.name(from)} → ${style.name(shortName(hop.callee))}  ${route}  ${outcomeOf(view, style)}`,
+    style.dim(`+${at}, took ${duration(Math.max(...view.sides.map((side) => side.hop.durationUs)))}; hop ${view.id}`),
+    `scopes left: ${hop.scope === '' ? 'none' : printable(hop.scope)}${hop.carrier === 'own' ? ' (on its own authority)' : ''}`,
+    ...(view.ends.flatMap(({ end }) => (end.code === '' ? [] : [style.bad(`ended while it ran: ${end.code} after ${duration(end.durationUs)}`)]))),
+    style.dim(`certificates: ${serialsOf(view)}; ${decidedBy(view)}`),
+  ];
+}
+
+function outcomeOf(view: HopView, style: Style): string {
+  const refusing = view.sides.find(({ hop }) => hop.outcome === 'OUTCOME_REFUSED');
+  if (refusing !== undefined) {
+    const { code, refusedBy } = refusing.hop;
+    return style.bad(`refused: ${code}${refusedBy === '' ? '' : ` by the sidecar of ${shortName(refusedBy)}`}`);
+  }
+  const failed = view.sides.find(({ hop }) => hop.outcome === 'OUTCOME_FAILED' || hop.outcome === 'OUTCOME_UNKNOWN');
+  if (failed !== undefined) return style.bad(failed.hop.outcome === 'OUTCOME_UNKNOWN' ? 'outcome unknown: the sidecar died' : `failed: ${failed.hop.code}`);
+  const { httpStatus, grpcStatusPlusOne } = view.main.hop;
+  return style.good(`allowed${grpcStatusPlusOne > 0 ? `, gRPC status ${grpcStatusPlusOne - 1}` : httpStatus > 0 ? `, status ${httpStatus}` : ''}`);
+}
+
+function serialsOf(view: HopView): string {
+  const callee = sideOf(view, 'SIDE_CALLEE')?.hop;
+  const caller = sideOf(view, 'SIDE_CALLER')?.hop;
+  const [callerSerial, calleeSerial] = [caller?.ownSerial ?? callee?.peerSerial, callee?.ownSerial ?? caller?.peerSerial];
+  const shown = (serial: Buffer | undefined): string => (serial === undefined || serial.length === 0 ? 'none' : shortSerial(serial));
+  if (caller === undefined && callee === undefined) return 'none: the request came from outside';
+  return `caller ${shown(callerSerial)}, callee ${shown(calleeSerial)}`;
+}
+
+function decidedBy({ main, sides }: HopView): string {
+  const { policies, snapshotNumber } = main.hop;
+  const by = policies.length === 0 ? '' : `policy ${policies.map(printable).join(' ')}, `;
+  return `${by}snapshot ${snapshotNumber}; reported by ${sides.map(({ reporter }) => shortName(reporter)).join(' and ')}`;
+}
+
+/** Enough of a serial number to tell certificates apart. */
+export function shortSerial(serial: Buffer): string {
+  const hex = serial.toString('hex');
+  return hex.length <= 12 ? hex : `${hex.slice(0, 12)}…`;
+}
+
+/** A call as JSON, for programs. */
+export function hopJson(view: HopView): object {
+  const { hop } = view.main;
+  return {
+    hop: view.id,
+    parent: view.parent,
+    request: view.request,
+    startUs: startUs(view),
+    caller: hop.caller,
+    callee: hop.callee,
+    method: hop.method,
+    route: hop.route,
+    refused: isRefused(view),
+    code: view.sides.map((side) => side.hop.code).find((code) => code !== '') ?? view.ends.map(({ end }) => end.code).find((code) => code !== '') ?? null,
+    refusedBy: view.sides.map((side) => side.hop.refusedBy).find((by) => by !== '') ?? null,
+    scope: hop.scope,
+    depth: hop.depth,
+    txn: hop.txn,
+    chain: text(hop.chainId),
+    carrier: hop.carrier,
+    subject: hop.personal?.subject ?? null,
+    client: hop.personal?.clientId ?? null,
+    consent: hop.personal?.consentId ?? null,
+    purpose: hop.personal?.purpose ?? null,
+    sides: view.sides.map((side) => ({
+      side: side.hop.side.replace('SIDE_', '').toLowerCase(),
+      reporter: side.reporter,
+      index: side.index,
+      outcome: side.hop.outcome.replace('OUTCOME_', '').toLowerCase(),
+      code: side.hop.code === '' ? null : side.hop.code,
+      httpStatus: side.hop.httpStatus,
+      grpcStatus: side.hop.grpcStatusPlusOne > 0 ? side.hop.grpcStatusPlusOne - 1 : null,
+      durationUs: side.hop.durationUs,
+      ownSerial: side.hop.ownSerial.toString('hex'),
+      peerSerial: side.hop.peerSerial.toString('hex'),
+      policies: side.hop.policies,
+      snapshot: side.hop.snapshotNumber,
+    })),
+    ends: view.ends.map(({ index, reporter, end }) => ({ index, reporter, outcome: end.outcome.replace('OUTCOME_', '').toLowerCase(), code: end.code === '' ? null : end.code })),
+  };
+}

@@ -1,0 +1,62 @@
+/**
+ * `behalf.yaml`, what `behalf up` starts on one machine: where each service of the policy runs, and who may sign in. Names,
+ * SPIFFE IDs, calls and routes are the policy folder's; this file adds only what is about this machine.
+ */
+
+export interface UpService {
+  /** `host:port` where the service listens; absent where `command` is given, which is then told a port. */
+  readonly app?: string;
+  readonly protocol?: 'http1' | 'h2c';
+  /** A listener for requests from outside, which bring a user's access token. */
+  readonly entry?: boolean;
+  /** Name of the service that requests from outside go on to, instead of the own app. */
+  readonly forward?: string;
+  /** Program and arguments, run by `behalf up`. */
+  readonly command?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Run the program as this user, and let only it use the sidecar's local ports. Needs root. */
+  readonly uid?: number;
+}
+
+export interface UpFile {
+  /** The policy folder. */
+  readonly policy: string;
+  readonly services: Readonly<Record<string, UpService>>;
+  /** Goes into the authority's configuration as it stands: development accounts and clients. */
+  readonly authority?: object;
+}
+
+/** JSON Schema (draft 07) of `UpFile`. */
+export const UP_SCHEMA = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  title: 'Behalf on one machine',
+  type: 'object',
+  additionalProperties: false,
+  required: ['policy', 'services'],
+  properties: {
+    policy: { type: 'string', minLength: 1, description: 'The policy folder: mesh.yaml, OpenAPI documents, Cedar policies. Relative to this file.' },
+    services: {
+      type: 'object',
+      description: 'Where each service of the policy’s mesh.yaml runs, by its name there.',
+      additionalProperties: {
+        type: 'object',
+        additionalProperties: false,
+        properties: {
+          app: { type: 'string', pattern: '^.+:[0-9]{1,5}$', description: 'Where the service listens, `host:port`.' },
+          protocol: { type: 'string', enum: ['http1', 'h2c'], description: 'What it speaks; gRPC services speak `h2c`.' },
+          entry: { type: 'boolean', description: 'Whether requests from outside come in here.' },
+          forward: { type: 'string', description: 'Name of the service that requests from outside go on to.' },
+          command: {
+            type: 'array',
+            minItems: 1,
+            items: { type: 'string' },
+            description: 'Program and arguments to run. PORT and, for each service called, BEHALF_<NAME>_URL are set for it.',
+          },
+          environment: { type: 'object', additionalProperties: { type: 'string' }, description: 'Further environment of the program.' },
+          uid: { type: 'integer', minimum: 1, maximum: 4_294_967_294, description: 'User to run the program as; needs root.' },
+        },
+      },
+    },
+    authority: { type: 'object', description: 'Accounts and clients: further members of the authority’s configuration.' },
+  },
+} as const;
