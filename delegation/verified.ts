@@ -50,7 +50,9 @@ export interface ParentFacts {
   readonly signingInputS256: string;
   readonly iat: number;
   readonly exp: number;
-  /** Workloads that count for the list rules: those before a deferral, `req_wl`, then each `aud`. */
+  /** Workloads before a deferral: they count for the list rules. */
+  readonly workloadsBefore: readonly SpiffeId[];
+  /** `req_wl`, then each `aud`. */
   readonly workloads: readonly SpiffeId[];
   readonly links: number;
   /** The header values as received; empty for a bare root. */
