@@ -1,6 +1,7 @@
 /** What every part knows about workload identity. Light: no X.509 library is loaded by this file (DESIGN section 10). */
 export * from './bundle/index.ts';
 export { CERTIFICATE_BACKDATE_S, type Clock, type ClockRule, DEFAULT_CLOCK_RULE, systemClock } from './clock.ts';
+export * from './jws.ts';
 export {
   type SignedStatement,
   type StatementKey,
@@ -19,3 +20,4 @@ export {
   type TrustDomain,
   trustDomainOf,
 } from './spiffe-id.ts';
+export * from './wit/index.ts';

@@ -3,23 +3,23 @@
  * profile, real SVIDs and WITs, made in process. What it issues passes the same validation as the CA's. A test may alter a
  * certificate's content to make a bad one.
  */
-import { createHash, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { type MeshBundle, type MeshBundleDocument, type PartKeys, parseMeshBundle } from '../bundle/index.ts';
 import { CERTIFICATE_BACKDATE_S, type Clock, systemClock } from '../clock.ts';
-import { signCompactJws } from '../jws.ts';
+import { assembleIdentity } from '../own/issued-identity.ts';
 import type { IssuedIdentity, OwnIdentity } from '../own/own-identity.ts';
-import { certificateS256, decodeCertificate } from '../path-validation/index.ts';
+import { certificateS256 } from '../path-validation/index.ts';
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../spiffe-id.ts';
 import {
   buildCertificate,
   type CertificateContent,
-  certificatesToPem,
   distinguishedName,
   EXTENDED_KEY_USAGES,
   extension,
   localSigner,
   subjectOf,
 } from '../svid/index.ts';
+import { mintWit } from '../wit/index.ts';
 
 export interface KeyPair {
   readonly privateKey: KeyObject;
@@ -104,33 +104,11 @@ export async function createTestIssuer(
     const nowS = Math.floor(clock());
     const s256 = certificateS256(chain[0] as Buffer);
     const witJti = randomBytes(16).toString('base64url');
-    const { kty, crv, x, y } = linkKeys.publicKey.export({ format: 'jwk' });
-    const wit = signCompactJws(
-      { typ: 'wit+jwt', alg: 'ES256', kid: witKid },
-      {
-        sub: spiffeId,
-        iat: nowS,
-        nbf: nowS - CERTIFICATE_BACKDATE_S,
-        exp: nowS + ttlS,
-        jti: witJti,
-        cnf: { jwk: { kty, crv, x, y, alg: 'ES256' }, 'x5t#S256': s256 },
-      },
-      witKeys.privateKey,
+    const wit = mintWit(
+      { sub: spiffeId, iat: nowS, exp: nowS + ttlS, jti: witJti, linkKey: linkKeys.publicKey, certificateS256: s256 },
+      { key: witKeys.privateKey, kid: witKid },
     );
-    return {
-      spiffeId,
-      certificateChainPem: certificatesToPem(chain),
-      privateKeyPem: String(keys.privateKey.export({ type: 'pkcs8', format: 'pem' })),
-      serialHex: serialOf(chain[0] as Buffer),
-      notBeforeS: nowS - CERTIFICATE_BACKDATE_S,
-      notAfterS: nowS + ttlS,
-      certificateS256: s256,
-      wit,
-      witS256: createHash('sha256').update(wit).digest('base64url'),
-      witJti,
-      witExpS: nowS + ttlS,
-      witKey: linkKeys.privateKey,
-    };
+    return assembleIdentity({ chain, wit, privateKey: keys.privateKey, witKey: linkKeys.privateKey }, bundle, nowS);
   };
 
   return {
@@ -244,8 +222,4 @@ function firstDocument(
       log_keys: [],
     },
   };
-}
-
-function serialOf(der: Buffer): string {
-  return decodeCertificate(der, 'leaf').serialHex;
 }

@@ -1,0 +1,22 @@
+/** Replaces files so that a reader, or a restart after a crash, sees the old content or the new, never a part. */
+import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+/** Writes beside the file, syncs, renames, syncs the directory. One writer a file: the name beside it is fixed. */
+export function writeFileAtomically(path: string, content: string, mode: number): void {
+  const beside = `${path}.new`;
+  const file = openSync(beside, 'w', mode);
+  try {
+    writeSync(file, content);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(beside, path);
+  const directory = openSync(dirname(path), 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
