@@ -9,4 +9,5 @@ export { formatScope, intersectScopes, isScopeSubset, parseScope } from './narro
 export { createOnceStore, type OnceStore, type OnceUse } from './once/once-store.ts';
 export * from './revocation/index.ts';
 export * from './root/index.ts';
+export * from './vector/index.ts';
 export type { Delegation, ParentFacts, VerifiedChain, VerifiedRoot } from './verified.ts';

@@ -1,0 +1,2 @@
+export { type ChainVector, parseVector, type VectorExpectation, type VectorRevocation } from './vector.ts';
+export { type VectorResult, verifyVector } from './verify-vector.ts';
