@@ -2,10 +2,15 @@
  * The form of a test vector (`test/vectors/chain/*.json`): all that a verifier is told about one call, and what it must answer.
  * Read as plain JSON from a file of ours or of a stranger; policy is not run.
  */
-import type { JsonWebKey } from 'node:crypto';
+import type { webcrypto } from 'node:crypto';
 import { BehalfError } from '../../errors/index.ts';
 import { isHopId } from '../hop-id/index.ts';
 import type { RevocationKind } from '../revocation/index.ts';
+
+/** A public JWK with its name. */
+export interface VectorKey extends webcrypto.JsonWebKey {
+  readonly kid?: string;
+}
 
 export interface VectorRevocation {
   readonly kind: RevocationKind;
@@ -32,9 +37,9 @@ export interface ChainVector {
   readonly my_certificate: string;
   readonly peer: string | null;
   readonly peer_certificate: string | null;
-  readonly authority_jwks: { readonly keys: readonly JsonWebKey[] };
+  readonly authority_jwks: { readonly keys: readonly VectorKey[] };
   /** SPIFFE bundle: of it the `wit-svid` keys count. */
-  readonly bundle: { readonly keys: readonly JsonWebKey[] };
+  readonly bundle: { readonly keys: readonly VectorKey[] };
   /** Header values as received, null where absent. */
   readonly txn_token: string | null;
   readonly delegation_chain: string | null;

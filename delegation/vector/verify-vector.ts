@@ -1,5 +1,5 @@
 /** Runs one vector through the library as a sidecar would run a call, steps 1 to 8, and says what came out. */
-import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { BehalfError, codeOf, type ErrorCode } from '../../errors/index.ts';
 import { DEFAULT_CLOCK_RULE } from '../../identity/clock.ts';
 import { parseSpiffeId, parseTrustDomain } from '../../identity/spiffe-id.ts';
@@ -11,7 +11,7 @@ import { formatScope } from '../narrowing/scope.ts';
 import { createOnceStore, type OnceStore } from '../once/once-store.ts';
 import { createRevocationSet, type RevocationSet } from '../revocation/index.ts';
 import type { VerifiedChain } from '../verified.ts';
-import { type ChainVector, parseVector } from './vector.ts';
+import { type ChainVector, parseVector, type VectorKey } from './vector.ts';
 
 /** Oldest live state that counts, in seconds: the authority's default (DESIGN section 6). */
 const MAX_STALENESS_S = 30;
@@ -110,16 +110,16 @@ function onceStoreOf({ seen_jti, at }: ChainVector, { spiffeId: peer }: ChainPee
   return store;
 }
 
-function keysOf(jwks: readonly JsonWebKey[], use: string | null): ReadonlyMap<string, KeyObject> {
+function keysOf(jwks: readonly VectorKey[], use: string | null): ReadonlyMap<string, KeyObject> {
   const keys = new Map<string, KeyObject>();
   for (const jwk of jwks) {
-    if (typeof jwk['kid'] !== 'string' || (use !== null && jwk['use'] !== use)) continue;
-    keys.set(jwk['kid'], publicKey(jwk));
+    if (typeof jwk.kid !== 'string' || (use !== null && jwk.use !== use)) continue;
+    keys.set(jwk.kid, publicKey(jwk));
   }
   return keys;
 }
 
-function publicKey(jwk: JsonWebKey): KeyObject {
+function publicKey(jwk: VectorKey): KeyObject {
   try {
     return createPublicKey({ key: jwk, format: 'jwk' });
   } catch (cause) {
