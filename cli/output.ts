@@ -12,7 +12,12 @@ export function say(...lines: readonly string[]): void {
 }
 
 /** Ends a command that answered: as JSON where asked for, else as the lines. */
-export function respond(json: boolean | undefined, value: object, lines: () => readonly string[], code: ExitCode = 0): ExitCode {
+export function respond(
+  json: boolean | undefined,
+  value: object,
+  lines: () => readonly string[],
+  code: ExitCode = 0,
+): ExitCode {
   if (json === true) answer(value);
   else say(...lines());
   return code;

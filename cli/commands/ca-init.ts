@@ -8,14 +8,28 @@ import { respond } from '../output.ts';
 
 export const command = defineCommand({
   usage: 'ca init --data-dir DIR --trust-domain NAME --passphrase-file FILE',
-  summary: 'Make a certificate authority: root, issuing intermediate, keys encrypted at rest, and the bundle that all others start from.',
-  details: 'With --pkcs12 the mesh’s intermediate is issued under your own certificate authority instead of a root of its own.',
+  summary:
+    'Make a certificate authority: root, issuing intermediate, keys encrypted at rest, and the bundle that all others start from.',
+  details:
+    'With --pkcs12 the mesh’s intermediate is issued under your own certificate authority instead of a root of its own.',
   flags: {
     'data-dir': { type: 'string', value: 'DIR', description: 'Directory of the certificate authority alone.' },
-    'trust-domain': { type: 'string', value: 'NAME', description: 'Such as shop.example; it stands in every SPIFFE ID.' },
-    'passphrase-file': { type: 'string', value: 'FILE', description: 'File with the passphrase that encrypts the keys at rest.' },
+    'trust-domain': {
+      type: 'string',
+      value: 'NAME',
+      description: 'Such as shop.example; it stands in every SPIFFE ID.',
+    },
+    'passphrase-file': {
+      type: 'string',
+      value: 'FILE',
+      description: 'File with the passphrase that encrypts the keys at rest.',
+    },
     pkcs12: { type: 'string', value: 'FILE', description: 'Certificate and key of your own CA.' },
-    'pkcs12-passphrase-file': { type: 'string', value: 'FILE', description: 'File with the passphrase of the PKCS#12 file.' },
+    'pkcs12-passphrase-file': {
+      type: 'string',
+      value: 'FILE',
+      description: 'File with the passphrase of the PKCS#12 file.',
+    },
   },
   positionals: [0, 0],
   async run(values) {
@@ -25,9 +39,17 @@ export const command = defineCommand({
     const pkcs12 =
       values.pkcs12 === undefined
         ? {}
-        : { pkcs12: { file: values.pkcs12, passphrase: values['pkcs12-passphrase-file'] === undefined ? '' : readSecret(values['pkcs12-passphrase-file']) } };
+        : {
+            pkcs12: {
+              file: values.pkcs12,
+              passphrase:
+                values['pkcs12-passphrase-file'] === undefined ? '' : readSecret(values['pkcs12-passphrase-file']),
+            },
+          };
     const made = await initCa({ dataDir, trustDomain, passphrase, ...pkcs12 });
-    return respond(values.json, { trustDomain, dataDir, ...made }, () => [`the certificate authority of ${trustDomain} is in ${dataDir}; give ${dataDir}/bundle.json to every part`]);
+    return respond(values.json, { trustDomain, dataDir, ...made }, () => [
+      `the certificate authority of ${trustDomain} is in ${dataDir}; give ${dataDir}/bundle.json to every part`,
+    ]);
   },
 });
 
@@ -41,6 +63,10 @@ function readSecret(file: string): string {
   try {
     return readFileSync(file, 'utf8').split(/\r?\n/, 1)[0]!;
   } catch (cause) {
-    throw new BehalfError('key_unusable', { file, why: (cause as NodeJS.ErrnoException).code ?? 'cannot be read' }, { cause });
+    throw new BehalfError(
+      'key_unusable',
+      { file, why: (cause as NodeJS.ErrnoException).code ?? 'cannot be read' },
+      { cause },
+    );
   }
 }

@@ -14,7 +14,10 @@ export const command = defineCommand({
     const load = Object.hasOwn(PART_SCHEMAS, part!) ? PART_SCHEMAS[part as keyof typeof PART_SCHEMAS] : undefined;
     if (load === undefined) {
       const meant = nearestName(part!, Object.keys(PART_SCHEMAS));
-      throw new BehalfError('usage', { command: 'config schema', why: `no such part${meant === null ? '' : `; did you mean ${meant}?`}` });
+      throw new BehalfError('usage', {
+        command: 'config schema',
+        why: `no such part${meant === null ? '' : `; did you mean ${meant}?`}`,
+      });
     }
     process.stdout.write(`${JSON.stringify(await load(), null, 2)}\n`);
     return 0;

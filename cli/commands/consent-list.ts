@@ -18,7 +18,9 @@ export const command = defineCommand({
   positionals: [0, 0],
   run: (values) =>
     asOperator(directoryOf(values.dir), async (operator) => {
-      const { consents: found } = await operator.connect(consents, requireAuthority(operator.mesh)).listConsents({ account: values.user ?? '' });
+      const { consents: found } = await operator
+        .connect(consents, requireAuthority(operator.mesh))
+        .listConsents({ account: values.user ?? '' });
       return respond(values.json, { consents: found }, () =>
         found.length === 0
           ? ['no consent is on record']

@@ -18,7 +18,8 @@ const UPSTREAM = /^(?:[a-z0-9.-]+|\[[0-9a-f:]+\]):([0-9]{1,5})$/i;
 
 export const command = defineCommand({
   usage: 'dev pair --upstream HOST:PORT',
-  summary: 'Start a certificate authority, an authority, a collector and two sidecars on free loopback ports around a server of yours.',
+  summary:
+    'Start a certificate authority, an authority, a collector and two sidecars on free loopback ports around a server of yours.',
   details:
     'Prints one line of JSON with `local` (the app-side port of the first sidecar; calls without a context run on its own authority),\n' +
     '`entry` (its entry listener, which wants `Authorization: Bearer <token>`), `mtls` (the second sidecar’s port), `dir` (files of a third\n' +
@@ -26,18 +27,24 @@ export const command = defineCommand({
   flags: {
     upstream: { type: 'string', value: 'HOST:PORT', description: 'The server behind the second sidecar.' },
     protocol: { type: 'string', value: 'http1|h2c', description: 'What it speaks, http1 by default.' },
-    mode: { type: 'string', value: 'full|mtls', description: '`mtls`: mutual TLS and the record alone, no delegations.' },
+    mode: {
+      type: 'string',
+      value: 'full|mtls',
+      description: '`mtls`: mutual TLS and the record alone, no delegations.',
+    },
     ttl: { type: 'string', value: 'SECONDS', description: 'Life of certificates, for trying out renewal.' },
     keep: { type: 'string', value: 'DIR', description: 'Keep the state in this directory instead of a temporary one.' },
   },
   positionals: [0, 0],
   async run(values) {
     const { mode = 'full', protocol = 'http1', upstream } = values;
-    if (upstream === undefined || Number(UPSTREAM.exec(upstream)?.[1] ?? 0) < 1) throw wrong('--upstream is not HOST:PORT');
+    if (upstream === undefined || Number(UPSTREAM.exec(upstream)?.[1] ?? 0) < 1)
+      throw wrong('--upstream is not HOST:PORT');
     if (mode !== 'full' && mode !== 'mtls') throw wrong('--mode is full or mtls');
     if (protocol !== 'http1' && protocol !== 'h2c') throw wrong('--protocol is http1 or h2c');
     const ttlS = values.ttl === undefined ? undefined : Number(values.ttl);
-    if (ttlS !== undefined && !(Number.isSafeInteger(ttlS) && ttlS > 0)) throw wrong('--ttl is not a number of seconds');
+    if (ttlS !== undefined && !(Number.isSafeInteger(ttlS) && ttlS > 0))
+      throw wrong('--ttl is not a number of seconds');
 
     const stop = listenForStop();
     const folder = values.keep ?? mkdtempSync(join(tmpdir(), 'behalf-pair-'));
@@ -48,8 +55,20 @@ export const command = defineCommand({
     let mesh: Mesh;
     try {
       const authority = mode === 'full' ? (await import('../dev/pair-user.ts')).PAIR_AUTHORITY : {};
-      const plan = pairPlan({ upstream, protocol, mode, authority, ...(ttlS === undefined ? {} : { certificateTtlS: ttlS }) });
-      mesh = await startMesh({ plan, dir, log: openMeshLog(dir), signal: stop.signal, progress: (what) => process.stderr.write(`starting ${what}\n`) });
+      const plan = pairPlan({
+        upstream,
+        protocol,
+        mode,
+        authority,
+        ...(ttlS === undefined ? {} : { certificateTtlS: ttlS }),
+      });
+      mesh = await startMesh({
+        plan,
+        dir,
+        log: openMeshLog(dir),
+        signal: stop.signal,
+        progress: (what) => process.stderr.write(`starting ${what}\n`),
+      });
     } catch (error) {
       removeFolder();
       if (stop.signal.aborted) return 1;

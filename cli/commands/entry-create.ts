@@ -22,11 +22,21 @@ export const command = defineCommand({
   async run(values, [id]) {
     const spiffeId = parseSpiffeId(id);
     const ttlS = Number(values.ttl ?? 0);
-    if (!Number.isSafeInteger(ttlS) || ttlS < 0) throw new BehalfError('usage', { command: 'entry create', why: '--ttl is not a number of seconds' });
-    if ((values.selector ?? []).length === 0) throw new BehalfError('usage', { command: 'entry create', why: 'give at least one --selector' });
+    if (!Number.isSafeInteger(ttlS) || ttlS < 0)
+      throw new BehalfError('usage', { command: 'entry create', why: '--ttl is not a number of seconds' });
+    if ((values.selector ?? []).length === 0)
+      throw new BehalfError('usage', { command: 'entry create', why: 'give at least one --selector' });
     return asOperator(directoryOf(values.dir), async ({ connect, mesh }) => {
-      const entry = await connect(registration, mesh.ca).createEntry({ spiffeId, selectors: values.selector!, ttlS, owner: values.owner ?? '', reason: values.reason ?? '' });
-      return respond(values.json, { entry }, () => [`entry ${entry.id}: ${entry.selectors.join(' and ')} becomes ${entry.spiffeId}`]);
+      const entry = await connect(registration, mesh.ca).createEntry({
+        spiffeId,
+        selectors: values.selector!,
+        ttlS,
+        owner: values.owner ?? '',
+        reason: values.reason ?? '',
+      });
+      return respond(values.json, { entry }, () => [
+        `entry ${entry.id}: ${entry.selectors.join(' and ')} becomes ${entry.spiffeId}`,
+      ]);
     });
   },
 });

@@ -20,7 +20,13 @@ export const command = defineCommand({
           ? ['no workload is registered by selectors']
           : columns([
               ['ENTRY', 'SPIFFE ID', 'LIFE', 'SELECTORS', 'OWNER'],
-              ...entries.map(({ id, spiffeId, ttlS, selectors, owner }) => [id, spiffeId, ttlS === 0 ? 'default' : lifetime(ttlS), selectors.map(printable).join(' '), printable(owner)]),
+              ...entries.map(({ id, spiffeId, ttlS, selectors, owner }) => [
+                id,
+                spiffeId,
+                ttlS === 0 ? 'default' : lifetime(ttlS),
+                selectors.map(printable).join(' '),
+                printable(owner),
+              ]),
             ]),
       );
     }),

@@ -17,22 +17,34 @@ export const command = defineCommand({
   summary: 'Show calls: who called whom, on whose behalf, what was left of the scope, and what was decided.',
   details: 'Shows the newest user requests, each as a tree of its hops. Filters are joined by and.',
   flags: {
-    user: { type: 'string', value: 'ACCOUNT', description: 'Calls on behalf of this local account (or a pseudonym `u:…`).' },
+    user: {
+      type: 'string',
+      value: 'ACCOUNT',
+      description: 'Calls on behalf of this local account (or a pseudonym `u:…`).',
+    },
     request: { type: 'string', value: 'ID', description: 'Calls of one user request.' },
     from: { type: 'string', value: 'SPIFFE_ID', description: 'Calls by this workload.' },
     to: { type: 'string', value: 'SPIFFE_ID', description: 'Calls of this service.' },
     code: { type: 'string', value: 'CODE', description: 'Calls refused with this code.' },
     refused: { type: 'boolean', description: 'Refused calls only.' },
     last: { type: 'boolean', description: 'The newest request only.' },
-    limit: { type: 'string', value: 'N', description: `How many requests to show, ${DEFAULT_LAST} by default; 0 for all.` },
+    limit: {
+      type: 'string',
+      value: 'N',
+      description: `How many requests to show, ${DEFAULT_LAST} by default; 0 for all.`,
+    },
     dir: DIR_FLAG,
   },
   positionals: [0, 0],
   async run(values) {
     const limit = values.last === true ? 1 : Number(values.limit ?? DEFAULT_LAST);
-    if (!Number.isSafeInteger(limit) || limit < 0) throw new BehalfError('usage', { command: 'hops', why: '--limit is not a number' });
+    if (!Number.isSafeInteger(limit) || limit < 0)
+      throw new BehalfError('usage', { command: 'hops', why: '--limit is not a number' });
     return asOperator(directoryOf(values.dir), async (operator) => {
-      const subject = values.user === undefined || values.user.startsWith('u:') ? values.user : await pseudonymOf(operator, values.user);
+      const subject =
+        values.user === undefined || values.user.startsWith('u:')
+          ? values.user
+          : await pseudonymOf(operator, values.user);
       const events = await listHops(connectQuery(operator), {
         subject: subject ?? '',
         ...(values.request === undefined ? {} : { requestId: Buffer.from(values.request, 'base64url') }),
@@ -45,7 +57,8 @@ export const command = defineCommand({
       const shown = limit === 0 ? requests : requests.slice(-limit);
       const names = await accountNames(operator);
       const style = styleFor(process.stdout, values['no-color']);
-      const nameSubject = (id: string): string => (id.startsWith('spiffe:') ? shortName(id) : names.has(id) ? `${names.get(id)} (${id})` : id);
+      const nameSubject = (id: string): string =>
+        id.startsWith('spiffe:') ? shortName(id) : names.has(id) ? `${names.get(id)} (${id})` : id;
       return respond(
         values.json,
         { requests: shown.map(({ request, hops }) => ({ request, hops: hops.map(hopJson) })), total: requests.length },
@@ -53,8 +66,13 @@ export const command = defineCommand({
           shown.length === 0
             ? ['no such call is on record']
             : [
-                ...shown.flatMap((request, at) => [...(at > 0 ? [''] : []), ...drawRequest(request, style, nameSubject)]),
-                ...(shown.length < requests.length ? ['', style.dim(`the newest ${shown.length} of ${requests.length} requests; --limit 0 shows all`)] : []),
+                ...shown.flatMap((request, at) => [
+                  ...(at > 0 ? [''] : []),
+                  ...drawRequest(request, style, nameSubject),
+                ]),
+                ...(shown.length < requests.length
+                  ? ['', style.dim(`the newest ${shown.length} of ${requests.length} requests; --limit 0 shows all`)]
+                  : []),
               ],
         shown.length === 0 ? 1 : 0,
       );

@@ -12,9 +12,14 @@ import { respond } from '../output.ts';
 export const command = defineCommand({
   usage: 'snapshot put FOLDER',
   summary: 'Judge, number and sign a policy, and put it live at every sidecar.',
-  details: 'FOLDER holds mesh.yaml, the OpenAPI documents and .proto files that it names, *.cedar and schema.cedarschema.\nServices without endpoints in it get those of the mesh in --dir.',
+  details:
+    'FOLDER holds mesh.yaml, the OpenAPI documents and .proto files that it names, *.cedar and schema.cedarschema.\nServices without endpoints in it get those of the mesh in --dir.',
   flags: {
-    key: { type: 'string', value: 'FILE', description: 'The policy key, PEM; the one in the mesh’s directory by default.' },
+    key: {
+      type: 'string',
+      value: 'FILE',
+      description: 'The policy key, PEM; the one in the mesh’s directory by default.',
+    },
     dir: DIR_FLAG,
   },
   positionals: [1, 1],

@@ -17,7 +17,10 @@ export const command = defineCommand({
   flags: { dir: DIR_FLAG },
   positionals: [0, 1],
   async run(values, [file]) {
-    const pem = file === undefined ? await asOperator(directoryOf(values.dir), async ({ identity }) => identity.current().certificateChainPem) : read(file);
+    const pem =
+      file === undefined
+        ? await asOperator(directoryOf(values.dir), async ({ identity }) => identity.current().certificateChainPem)
+        : read(file);
     const chain = (pem.match(CERTIFICATE) ?? []).map((text) => parse(text, file ?? 'own'));
     if (chain.length === 0) throw new BehalfError('svid_invalid', { file: file ?? 'own', why: 'holds no certificate' });
     const described = chain.map(describe);
@@ -33,7 +36,12 @@ export const command = defineCommand({
         `valid        ${instant(leaf.notBeforeS * 1e6).slice(0, 19)} to ${instant(leaf.notAfterS * 1e6).slice(0, 19)} UTC, ${left > 0 ? `${lifetime(left)} left` : 'over'}`,
         `key          ${leaf.key}`,
         `SHA-256      ${leaf.sha256} (x5t#S256)`,
-        ...described.slice(1).map((issuer) => `issued by    ${issuer.subject}, serial ${issuer.serial}, until ${instant(issuer.notAfterS * 1e6).slice(0, 10)}`),
+        ...described
+          .slice(1)
+          .map(
+            (issuer) =>
+              `issued by    ${issuer.subject}, serial ${issuer.serial}, until ${instant(issuer.notAfterS * 1e6).slice(0, 10)}`,
+          ),
       ],
       left > 0 ? 0 : 1,
     );

@@ -16,7 +16,11 @@ export const command = defineCommand({
   summary: 'Make a one-time join token, by which a workload without another attestation obtains this SPIFFE ID once.',
   flags: {
     out: { type: 'string', value: 'FILE', description: 'Where to write the token (mode 0600). It is shown nowhere.' },
-    ttl: { type: 'string', value: 'SECONDS', description: `How long the unused token is good, ${DEFAULT_TTL_S} by default.` },
+    ttl: {
+      type: 'string',
+      value: 'SECONDS',
+      description: `How long the unused token is good, ${DEFAULT_TTL_S} by default.`,
+    },
     dir: DIR_FLAG,
   },
   positionals: [1, 1],
@@ -25,12 +29,15 @@ export const command = defineCommand({
     const spiffeId = parseSpiffeId(id);
     const ttlS = Number(values.ttl ?? DEFAULT_TTL_S);
     if (out === undefined) throw new BehalfError('usage', { command: 'token create', why: '--out is missing' });
-    if (!Number.isSafeInteger(ttlS) || ttlS < 1) throw new BehalfError('usage', { command: 'token create', why: '--ttl is not a number of seconds' });
+    if (!Number.isSafeInteger(ttlS) || ttlS < 1)
+      throw new BehalfError('usage', { command: 'token create', why: '--ttl is not a number of seconds' });
     return asOperator(directoryOf(values.dir), async ({ connect, mesh }) => {
       const { token, expiresS } = await connect(registration, mesh.ca).createJoinToken({ spiffeId, ttlS });
       // `wx`: a token that lies there already is somebody's.
       writeFileSync(out, token, { mode: 0o600, flag: 'wx' });
-      return respond(values.json, { spiffeId, file: out, expiresS }, () => [`a join token for ${spiffeId} is in ${out}, good until ${instant(expiresS * 1_000_000).slice(0, 19)} UTC`]);
+      return respond(values.json, { spiffeId, file: out, expiresS }, () => [
+        `a join token for ${spiffeId} is in ${out}, good until ${instant(expiresS * 1_000_000).slice(0, 19)} UTC`,
+      ]);
     });
   },
 });

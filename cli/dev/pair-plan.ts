@@ -56,7 +56,13 @@ export function pairPlan({ upstream, protocol, mode, authority, certificateTtlS 
     mode,
     services: [
       // Without an app of its own: what comes in from a user goes on to `far`.
-      { name: 'near', id: PAIR_IDS.near, protocol: 'http1', calls: ['far'], ...(mode === 'full' ? { entry: { forward: 'far', refusals: 'code' } } : {}) },
+      {
+        name: 'near',
+        id: PAIR_IDS.near,
+        protocol: 'http1',
+        calls: ['far'],
+        ...(mode === 'full' ? { entry: { forward: 'far', refusals: 'code' } } : {}),
+      },
       { name: 'far', id: PAIR_IDS.far, address: upstream, protocol, calls: [] },
     ],
     policy: PAIR_POLICY,

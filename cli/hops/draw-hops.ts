@@ -26,7 +26,9 @@ export function drawRequest(request: RequestView, style: Style, nameSubject: Nam
 function nodeOf(view: HopView, request: RequestView, beganUs: number, style: Style): TreeNode {
   return {
     lines: linesOf(view, beganUs, style),
-    children: request.hops.filter(({ parent }) => parent === view.id).map((child) => nodeOf(child, request, beganUs, style)),
+    children: request.hops
+      .filter(({ parent }) => parent === view.id)
+      .map((child) => nodeOf(child, request, beganUs, style)),
   };
 }
 
@@ -39,7 +41,9 @@ function linesOf(view: HopView, beganUs: number, style: Style): string[] {
     `${style.name(from)} → ${style.name(shortName(hop.callee))}  ${route}  ${outcomeOf(view, style)}`,
     style.dim(`+${at}, took ${duration(Math.max(...view.sides.map((side) => side.hop.durationUs)))}; hop ${view.id}`),
     `scopes left: ${hop.scope === '' ? 'none' : printable(hop.scope)}${hop.carrier === 'own' ? ' (on its own authority)' : ''}`,
-    ...(view.ends.flatMap(({ end }) => (end.code === '' ? [] : [style.bad(`ended while it ran: ${end.code} after ${duration(end.durationUs)}`)]))),
+    ...view.ends.flatMap(({ end }) =>
+      end.code === '' ? [] : [style.bad(`ended while it ran: ${end.code} after ${duration(end.durationUs)}`)],
+    ),
     style.dim(`certificates: ${serialsOf(view)}; ${decidedBy(view)}`),
   ];
 }
@@ -51,16 +55,25 @@ function outcomeOf(view: HopView, style: Style): string {
     return style.bad(`refused: ${code}${refusedBy === '' ? '' : ` by the sidecar of ${shortName(refusedBy)}`}`);
   }
   const failed = view.sides.find(({ hop }) => hop.outcome === 'OUTCOME_FAILED' || hop.outcome === 'OUTCOME_UNKNOWN');
-  if (failed !== undefined) return style.bad(failed.hop.outcome === 'OUTCOME_UNKNOWN' ? 'outcome unknown: the sidecar died' : `failed: ${failed.hop.code}`);
+  if (failed !== undefined)
+    return style.bad(
+      failed.hop.outcome === 'OUTCOME_UNKNOWN' ? 'outcome unknown: the sidecar died' : `failed: ${failed.hop.code}`,
+    );
   const { httpStatus, grpcStatusPlusOne } = view.main.hop;
-  return style.good(`allowed${grpcStatusPlusOne > 0 ? `, gRPC status ${grpcStatusPlusOne - 1}` : httpStatus > 0 ? `, status ${httpStatus}` : ''}`);
+  return style.good(
+    `allowed${grpcStatusPlusOne > 0 ? `, gRPC status ${grpcStatusPlusOne - 1}` : httpStatus > 0 ? `, status ${httpStatus}` : ''}`,
+  );
 }
 
 function serialsOf(view: HopView): string {
   const callee = sideOf(view, 'SIDE_CALLEE')?.hop;
   const caller = sideOf(view, 'SIDE_CALLER')?.hop;
-  const [callerSerial, calleeSerial] = [caller?.ownSerial ?? callee?.peerSerial, callee?.ownSerial ?? caller?.peerSerial];
-  const shown = (serial: Buffer | undefined): string => (serial === undefined || serial.length === 0 ? 'none' : shortSerial(serial));
+  const [callerSerial, calleeSerial] = [
+    caller?.ownSerial ?? callee?.peerSerial,
+    callee?.ownSerial ?? caller?.peerSerial,
+  ];
+  const shown = (serial: Buffer | undefined): string =>
+    serial === undefined || serial.length === 0 ? 'none' : shortSerial(serial);
   if (caller === undefined && callee === undefined) return 'none: the request came from outside';
   return `caller ${shown(callerSerial)}, callee ${shown(calleeSerial)}`;
 }
@@ -90,7 +103,10 @@ export function hopJson(view: HopView): object {
     method: hop.method,
     route: hop.route,
     refused: isRefused(view),
-    code: view.sides.map((side) => side.hop.code).find((code) => code !== '') ?? view.ends.map(({ end }) => end.code).find((code) => code !== '') ?? null,
+    code:
+      view.sides.map((side) => side.hop.code).find((code) => code !== '') ??
+      view.ends.map(({ end }) => end.code).find((code) => code !== '') ??
+      null,
     refusedBy: view.sides.map((side) => side.hop.refusedBy).find((by) => by !== '') ?? null,
     scope: hop.scope,
     depth: hop.depth,
@@ -115,6 +131,11 @@ export function hopJson(view: HopView): object {
       policies: side.hop.policies,
       snapshot: side.hop.snapshotNumber,
     })),
-    ends: view.ends.map(({ index, reporter, end }) => ({ index, reporter, outcome: end.outcome.replace('OUTCOME_', '').toLowerCase(), code: end.code === '' ? null : end.code })),
+    ends: view.ends.map(({ index, reporter, end }) => ({
+      index,
+      reporter,
+      outcome: end.outcome.replace('OUTCOME_', '').toLowerCase(),
+      code: end.code === '' ? null : end.code,
+    })),
   };
 }

@@ -45,8 +45,10 @@ export function joinHops(events: readonly LoggedEvent[]): HopView[] {
   };
   for (const { index, reporter, event } of events) {
     const decoded = decodeEvent(event);
-    if (decoded.body === 'hop') of(text(decoded.hop.hopId)).sides.push({ index, reporter, timeUs: decoded.timeUs, hop: decoded.hop });
-    else if (decoded.body === 'hopEnd') of(text(decoded.hopEnd.hopId)).ends.push({ index, reporter, end: decoded.hopEnd });
+    if (decoded.body === 'hop')
+      of(text(decoded.hop.hopId)).sides.push({ index, reporter, timeUs: decoded.timeUs, hop: decoded.hop });
+    else if (decoded.body === 'hopEnd')
+      of(text(decoded.hopEnd.hopId)).ends.push({ index, reporter, end: decoded.hopEnd });
   }
   return [...byId].flatMap(([id, { sides, ends }]) => {
     const main = sides.find(({ hop }) => hop.side === 'SIDE_CALLEE') ?? sides[0];
@@ -80,7 +82,10 @@ export function sideOf(view: HopView, side: Hop['side']): SideReport | null {
 
 /** Whether any side refused it or a running call was ended. */
 export function isRefused({ sides, ends }: HopView): boolean {
-  return sides.some(({ hop }) => hop.outcome === 'OUTCOME_REFUSED') || ends.some(({ end }) => end.outcome === 'OUTCOME_ENDED' && end.code !== '');
+  return (
+    sides.some(({ hop }) => hop.outcome === 'OUTCOME_REFUSED') ||
+    ends.some(({ end }) => end.outcome === 'OUTCOME_ENDED' && end.code !== '')
+  );
 }
 
 /** Bytes as ids are written everywhere. */

@@ -1,6 +1,12 @@
 /** Reads the record through the collector's public `AuditQuery`, page by page, within a bound. */
 import type { ServiceClient } from '../../identity/mtls/index.ts';
-import { type AuditQuery, auditQuery, type ListEventsRequest, type ListHopsRequest, type LoggedEvent } from '../../proto/behalf/audit/v1/audit.ts';
+import {
+  type AuditQuery,
+  auditQuery,
+  type ListEventsRequest,
+  type ListHopsRequest,
+  type LoggedEvent,
+} from '../../proto/behalf/audit/v1/audit.ts';
 import { consents } from '../../proto/behalf/authority/v1/authority.ts';
 import type { Sent } from '../../proto/service.ts';
 import type { Operator } from '../mesh/operator.ts';
@@ -26,7 +32,10 @@ export async function listEvents(query: QueryClient, filter: Sent<ListEventsRequ
   return pages(filter.fromIndex ?? 0, (fromIndex) => query.listEvents({ ...filter, fromIndex, limit: PAGE }));
 }
 
-async function pages(from: number, ask: (fromIndex: number) => Promise<{ events: readonly LoggedEvent[]; more: boolean }>): Promise<LoggedEvent[]> {
+async function pages(
+  from: number,
+  ask: (fromIndex: number) => Promise<{ events: readonly LoggedEvent[]; more: boolean }>,
+): Promise<LoggedEvent[]> {
   const found: LoggedEvent[] = [];
   for (let fromIndex = from; found.length < MAX_EVENTS; ) {
     const { events, more } = await ask(fromIndex);

@@ -29,7 +29,12 @@ export interface MeshFile {
   readonly pid: number;
   readonly bundleFile: string;
   readonly ca: { readonly id: SpiffeId; readonly address: string; readonly unixSocket: string };
-  readonly authority: { readonly id: SpiffeId; readonly address: string; readonly issuer: string; readonly jwksUri: string } | null;
+  readonly authority: {
+    readonly id: SpiffeId;
+    readonly address: string;
+    readonly issuer: string;
+    readonly jwksUri: string;
+  } | null;
   readonly collector: { readonly id: SpiffeId; readonly address: string; readonly logDir: string };
   readonly services: readonly MeshService[];
 }
@@ -40,7 +45,8 @@ export interface MeshFile {
  */
 export function readMeshFile(directory: string): MeshFile {
   const file = readStateFile(directory, MESH_FILE) as MeshFile;
-  if (file.version !== 1) throw new BehalfError('config_invalid', { file: MESH_FILE, why: 'was written by another version of Behalf' });
+  if (file.version !== 1)
+    throw new BehalfError('config_invalid', { file: MESH_FILE, why: 'was written by another version of Behalf' });
   parseTrustDomain(file.trustDomain);
   for (const service of file.services) parseSpiffeId(service.id);
   return file;

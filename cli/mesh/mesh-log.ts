@@ -4,5 +4,8 @@ import type { StateDir } from './state-dir.ts';
 
 export function openMeshLog(dir: StateDir): Logger {
   dir.folder('log');
-  return pino({ level: process.env['BEHALF_LOG_LEVEL'] ?? 'info', base: { part: 'up', pid: process.pid } }, pino.destination({ dest: dir.file('log', 'up.log'), sync: true }));
+  return pino(
+    { level: process.env['BEHALF_LOG_LEVEL'] ?? 'info', base: { part: 'up', pid: process.pid } },
+    pino.destination({ dest: dir.file('log', 'up.log'), sync: true }),
+  );
 }

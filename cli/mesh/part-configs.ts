@@ -31,7 +31,8 @@ export function trustOf({ dir, bundleFile, port }: MeshPaths, plan: MeshPlan, na
 /** The plan's service of that name. @throws {BehalfError} `config_invalid` */
 export function serviceNamed(plan: MeshPlan, name: string, wantedBy: string): ServicePlan {
   const found = plan.services.find((service) => service.name === name);
-  if (found === undefined) throw new BehalfError('config_invalid', { key: wantedBy, why: `names ${name}, which is no service here` });
+  if (found === undefined)
+    throw new BehalfError('config_invalid', { key: wantedBy, why: `names ${name}, which is no service here` });
   return found;
 }
 

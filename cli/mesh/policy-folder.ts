@@ -18,15 +18,21 @@ export function readPolicyFolder(folder: string): PolicyFiles {
     const paths = readdirSync(folder, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && WANTED.test(entry.name))
       .map((entry) => join(entry.parentPath, entry.name));
-    if (paths.length > MAX_FILES) throw new BehalfError('snapshot_invalid', { at: folder, why: `has more than ${MAX_FILES} files` });
+    if (paths.length > MAX_FILES)
+      throw new BehalfError('snapshot_invalid', { at: folder, why: `has more than ${MAX_FILES} files` });
     return Object.fromEntries(paths.map((path) => [relative(folder, path).split(sep).join('/'), readText(path)]));
   } catch (cause) {
     if (cause instanceof BehalfError) throw cause;
-    throw new BehalfError('snapshot_invalid', { at: folder, why: `cannot be read (${(cause as NodeJS.ErrnoException).code ?? 'error'})` }, { cause });
+    throw new BehalfError(
+      'snapshot_invalid',
+      { at: folder, why: `cannot be read (${(cause as NodeJS.ErrnoException).code ?? 'error'})` },
+      { cause },
+    );
   }
 }
 
 function readText(path: string): string {
-  if (statSync(path).size > MAX_FILE_BYTES) throw new BehalfError('snapshot_invalid', { at: path, why: `is larger than ${MAX_FILE_BYTES} bytes` });
+  if (statSync(path).size > MAX_FILE_BYTES)
+    throw new BehalfError('snapshot_invalid', { at: path, why: `is larger than ${MAX_FILE_BYTES} bytes` });
   return readFileSync(path, 'utf8');
 }

@@ -29,9 +29,12 @@ export function readPolicyKey(file: string): PolicyKey {
   } catch (cause) {
     throw new BehalfError('key_unusable', { file, why: 'is not a private key in PEM' }, { cause });
   }
-  if (key.asymmetricKeyType !== 'ed25519') throw new BehalfError('key_unusable', { file, why: `is of type ${key.asymmetricKeyType}, not ed25519` });
+  if (key.asymmetricKeyType !== 'ed25519')
+    throw new BehalfError('key_unusable', { file, why: `is of type ${key.asymmetricKeyType}, not ed25519` });
   const jwk = createPublicKey(key).export({ format: 'jwk' });
   // RFC 7638 section 3.2 with the members of RFC 8037: in this order, no others.
-  const kid = createHash('sha256').update(JSON.stringify({ crv: jwk.crv, kty: jwk.kty, x: jwk.x })).digest('base64url');
+  const kid = createHash('sha256')
+    .update(JSON.stringify({ crv: jwk.crv, kty: jwk.kty, x: jwk.x }))
+    .digest('base64url');
   return { kid, key, publicJwk: { ...jwk, kid } };
 }

@@ -28,7 +28,15 @@ export interface PutSnapshot {
  * Puts the policy live under the next number.
  * @throws {BehalfError} `snapshot_invalid`; `statement_untrusted` where the collector does not know the key
  */
-export async function putSnapshot({ directory, operator, collector, key, files, endpoints, log }: PutSnapshot): Promise<PolicySnapshot> {
+export async function putSnapshot({
+  directory,
+  operator,
+  collector,
+  key,
+  files,
+  endpoints,
+  log,
+}: PutSnapshot): Promise<PolicySnapshot> {
   const number = lastNumber(directory) + 1;
   const snapshot = withEndpoints(buildSnapshot({ files, number, issuedAtS: Date.now() / 1000 }), endpoints);
   // A stop after this leaves a number unused, which nobody minds: numbers must rise, not be without gap.
@@ -44,7 +52,10 @@ export async function putSnapshot({ directory, operator, collector, key, files, 
 
 function withEndpoints(snapshot: PolicySnapshot, endpoints: ReadonlyMap<string, readonly string[]>): PolicySnapshot {
   const services = Object.entries(snapshot.services).map(([id, service]) => {
-    return [id, service.endpoints.length > 0 ? service : { ...service, endpoints: endpoints.get(service.name) ?? [] }] as const;
+    return [
+      id,
+      service.endpoints.length > 0 ? service : { ...service, endpoints: endpoints.get(service.name) ?? [] },
+    ] as const;
   });
   return { ...snapshot, services: Object.fromEntries(services) };
 }

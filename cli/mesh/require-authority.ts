@@ -4,6 +4,7 @@ import type { MeshFile } from './mesh-file.ts';
 
 /** The authority of a mesh. @throws {BehalfError} `not_found` */
 export function requireAuthority({ authority }: MeshFile): NonNullable<MeshFile['authority']> {
-  if (authority === null) throw new BehalfError('not_found', { why: 'this mesh runs without an authority (--mode mtls)' });
+  if (authority === null)
+    throw new BehalfError('not_found', { why: 'this mesh runs without an authority (--mode mtls)' });
   return authority;
 }

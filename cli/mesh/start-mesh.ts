@@ -67,7 +67,12 @@ export async function startMesh({ plan, dir, log, signal, progress = () => {} }:
     dir.release();
   };
   try {
-    const paths: MeshPaths = { dir, bundleFile: dir.file('ca', 'bundle.json'), caSocket: dir.socket('ca.sock'), port: await assignPorts(plan, dir) };
+    const paths: MeshPaths = {
+      dir,
+      bundleFile: dir.file('ca', 'bundle.json'),
+      caSocket: dir.socket('ca.sock'),
+      port: await assignPorts(plan, dir),
+    };
     const part = (name: string, command: string, config: object) => startPart(children, dir, name, command, config);
 
     progress('certificate authority');
@@ -82,7 +87,12 @@ export async function startMesh({ plan, dir, log, signal, progress = () => {} }:
       ...(plan.certificateTtlS === undefined ? {} : { ttlS: plan.certificateTtlS, allowShortLives: true }),
     });
     const operator = await openOperatorIdentity(
-      { caAddress: paths.port('ca'), unixSocket: paths.caSocket, bundleFile: paths.bundleFile, dataDir: dir.folder('operator') },
+      {
+        caAddress: paths.port('ca'),
+        unixSocket: paths.caSocket,
+        bundleFile: paths.bundleFile,
+        dataDir: dir.folder('operator', 'up'),
+      },
       log,
       stopped.signal,
     );
@@ -100,7 +110,11 @@ export async function startMesh({ plan, dir, log, signal, progress = () => {} }:
 
     progress(plan.mode === 'full' ? 'collector and authority' : 'collector');
     const [, authority] = await Promise.all([
-      part('collector', 'collector', { trust: trustOf(paths, plan, 'collector'), dataDir: dir.folder('collector'), listen: paths.port('collector') }),
+      part('collector', 'collector', {
+        trust: trustOf(paths, plan, 'collector'),
+        dataDir: dir.folder('collector'),
+        listen: paths.port('collector'),
+      }),
       plan.mode === 'full' ? part('authority', 'authority', authorityConfig(paths, plan)) : null,
     ]);
 
@@ -114,7 +128,9 @@ export async function startMesh({ plan, dir, log, signal, progress = () => {} }:
     await putSnapshot({ directory: dir.path, operator, collector, key: policyKey, files: plan.policy, endpoints, log });
 
     progress(`${plan.services.length} sidecars`);
-    await Promise.all(plan.services.map((service) => part(`${service.name} sidecar`, 'sidecar', sidecarConfig(paths, plan, service))));
+    await Promise.all(
+      plan.services.map((service) => part(`${service.name} sidecar`, 'sidecar', sidecarConfig(paths, plan, service))),
+    );
     const programs = plan.services.filter(({ program }) => program !== undefined);
     if (programs.length > 0) progress('services');
     await Promise.all(programs.map((service) => startProgram(children, paths, service)));
@@ -185,14 +201,22 @@ async function startProgram(children: Children, paths: MeshPaths, service: Servi
 /** What children get of our environment: where programs and temporary files are, and nothing that could configure a part. */
 function inherited(): Record<string, string> {
   const names = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'TZ', 'BEHALF_LOG_LEVEL', 'LD_PRELOAD', 'FAKETIME'];
-  return Object.fromEntries(names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]!]])));
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]!]])),
+  );
 }
 
 function canConnect(address: string): Promise<boolean> {
-  const [host, port] = [address.slice(0, address.lastIndexOf(':')), Number(address.slice(address.lastIndexOf(':') + 1))];
+  const [host, port] = [
+    address.slice(0, address.lastIndexOf(':')),
+    Number(address.slice(address.lastIndexOf(':') + 1)),
+  ];
   return new Promise((resolve) => {
     const socket = connect({ host, port });
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false)).once('close', () => resolve(false));
+    socket
+      .once('connect', () => resolve(true))
+      .once('error', () => resolve(false))
+      .once('close', () => resolve(false));
     socket.setTimeout(1000, () => socket.destroy());
     socket.once('connect', () => socket.destroy());
   });
@@ -209,9 +233,14 @@ function authorityConfig(paths: MeshPaths, plan: MeshPlan): object {
   };
 }
 
-function authorityFacts(paths: MeshPaths, plan: MeshPlan, ready: Readonly<Record<string, unknown>>): NonNullable<MeshFile['authority']> {
+function authorityFacts(
+  paths: MeshPaths,
+  plan: MeshPlan,
+  ready: Readonly<Record<string, unknown>>,
+): NonNullable<MeshFile['authority']> {
   const { issuer, jwksUri } = ready;
-  if (typeof issuer !== 'string' || typeof jwksUri !== 'string') throw new BehalfError('process_died', { process: 'authority', how: 'its ready line names no issuer' });
+  if (typeof issuer !== 'string' || typeof jwksUri !== 'string')
+    throw new BehalfError('process_died', { process: 'authority', how: 'its ready line names no issuer' });
   return { id: partId(plan.trustDomain, 'authority'), address: paths.port('authority'), issuer, jwksUri };
 }
 

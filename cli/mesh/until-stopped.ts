@@ -10,7 +10,9 @@ export interface Stop {
 /** Listens for the wish to end. A second SIGINT does not cut the end short: children are ended within bounded time anyway. */
 export function listenForStop(): Stop {
   const controller = new AbortController();
-  const asked = new Promise<void>((resolve) => controller.signal.addEventListener('abort', () => resolve(), { once: true }));
+  const asked = new Promise<void>((resolve) =>
+    controller.signal.addEventListener('abort', () => resolve(), { once: true }),
+  );
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => controller.abort());
   if (process.channel !== undefined) process.on('disconnect', () => controller.abort());
   return { signal: controller.signal, asked };

@@ -34,7 +34,11 @@ export const UP_SCHEMA = {
   additionalProperties: false,
   required: ['policy', 'services'],
   properties: {
-    policy: { type: 'string', minLength: 1, description: 'The policy folder: mesh.yaml, OpenAPI documents, Cedar policies. Relative to this file.' },
+    policy: {
+      type: 'string',
+      minLength: 1,
+      description: 'The policy folder: mesh.yaml, OpenAPI documents, Cedar policies. Relative to this file.',
+    },
     services: {
       type: 'object',
       description: 'Where each service of the policy’s mesh.yaml runs, by its name there.',
@@ -43,20 +47,37 @@ export const UP_SCHEMA = {
         additionalProperties: false,
         properties: {
           app: { type: 'string', pattern: '^.+:[0-9]{1,5}$', description: 'Where the service listens, `host:port`.' },
-          protocol: { type: 'string', enum: ['http1', 'h2c'], description: 'What it speaks; gRPC services speak `h2c`.' },
+          protocol: {
+            type: 'string',
+            enum: ['http1', 'h2c'],
+            description: 'What it speaks; gRPC services speak `h2c`.',
+          },
           entry: { type: 'boolean', description: 'Whether requests from outside come in here.' },
           forward: { type: 'string', description: 'Name of the service that requests from outside go on to.' },
           command: {
             type: 'array',
             minItems: 1,
             items: { type: 'string' },
-            description: 'Program and arguments to run. PORT and, for each service called, BEHALF_<NAME>_URL are set for it.',
+            description:
+              'Program and arguments to run. PORT and, for each service called, BEHALF_<NAME>_URL are set for it.',
           },
-          environment: { type: 'object', additionalProperties: { type: 'string' }, description: 'Further environment of the program.' },
-          uid: { type: 'integer', minimum: 1, maximum: 4_294_967_294, description: 'User to run the program as; needs root.' },
+          environment: {
+            type: 'object',
+            additionalProperties: { type: 'string' },
+            description: 'Further environment of the program.',
+          },
+          uid: {
+            type: 'integer',
+            minimum: 1,
+            maximum: 4_294_967_294,
+            description: 'User to run the program as; needs root.',
+          },
         },
       },
     },
-    authority: { type: 'object', description: 'Accounts and clients: further members of the authority’s configuration.' },
+    authority: {
+      type: 'object',
+      description: 'Accounts and clients: further members of the authority’s configuration.',
+    },
   },
 } as const;
