@@ -68,6 +68,10 @@ export interface Consents {
   ofGrant(grantId: string): Consent | null;
   list(account: string | null): Consent[];
   history(id: string): HashedChange[];
+  /** Changes that are not on record in the mesh's log yet, oldest first. */
+  unreported(): HashedChange[];
+  /** Says that a change is on record. */
+  reported(change: HashedChange): void;
 }
 
 /** Consents given by one listing, and expired by one sweep. */
@@ -107,6 +111,9 @@ export function createConsents({ database, oauth, revocations, clock }: ConsentD
     `INSERT INTO consent_change (consent, version, change, at_s, scopes, until_s, by, reason, shown, previous_hash, hash)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
+  const insertEventDue = sql.prepare('INSERT INTO event_due (consent, version) VALUES (?, ?)');
+  const selectEventsDue = sql.prepare('SELECT consent, version FROM event_due ORDER BY consent, version LIMIT 1000');
+  const removeEventDue = sql.prepare('DELETE FROM event_due WHERE consent = ? AND version = ?');
   const insertGrant = sql.prepare('INSERT INTO consent_grant (grant_id, consent) VALUES (?, ?)');
 
   /** Writes a consent and the change that made it so. Inside a transaction only. */
@@ -128,6 +135,7 @@ export function createConsents({ database, oauth, revocations, clock }: ConsentD
     const hash = hashOfChange(change, previousHash);
     upsert.run(id, version, account, clientId, scopes.join(' '), purpose, fromS, untilS, state);
     insertChange.run(id, version, kind, change.atS, scopes.join(' '), untilS, by, reason, shown, previousHash, hash);
+    insertEventDue.run(id, version);
     return { ...change, previousHash, hash };
   }
 
@@ -150,6 +158,16 @@ export function createConsents({ database, oauth, revocations, clock }: ConsentD
     },
     list: (account) => selectAll.all(account, account).flatMap((row) => parseRow(row) ?? []),
     history: (id) => selectHistory.all(id).map(parseChange),
+    unreported: () =>
+      selectEventsDue.all().flatMap((due) =>
+        selectHistory
+          .all(String(due['consent']))
+          .map(parseChange)
+          .filter(({ version }) => version === Number(due['version'])),
+      ),
+    reported: ({ consent, version }) => {
+      removeEventDue.run(consent, version);
+    },
     give: (given) =>
       transaction(() => {
         const { account, clientId, purpose, untilS, scopes, shown, grantId } = given;

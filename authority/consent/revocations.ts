@@ -45,7 +45,16 @@ export function createRevocations({ database, clock, revoke, onStated }: Revocat
   const selectAll = sql.prepare('SELECT id FROM revocation_due ORDER BY id');
   const remove = sql.prepare('DELETE FROM revocation_due WHERE id = ?');
 
-  async function handOver(due: number): Promise<number> {
+  const underway = new Map<number, Promise<number>>();
+
+  /** One at a time a place, so that a sweep beside a withdrawal does not state it twice. */
+  function handOver(due: number): Promise<number> {
+    const started = underway.get(due) ?? state(due).finally(() => underway.delete(due));
+    underway.set(due, started);
+    return started;
+  }
+
+  async function state(due: number): Promise<number> {
     const row = select.get(due);
     if (row === undefined) throw new BehalfError('not_found', { what: 'queued revocation', due });
     const revocation = JSON.parse(String(row['revocation'])) as Revocation;

@@ -22,6 +22,7 @@ import { readSealed, writeSealed } from './sealed-file.ts';
 export interface SigningKey {
   readonly kid: string;
   readonly key: KeyObject;
+  readonly publicKey: KeyObject;
   readonly publicJwk: NamedJwk;
 }
 
@@ -98,9 +99,10 @@ function parseStored(value: unknown, file: string): StoredKeys {
 
 function signingKey(jwk: JsonWebKey, alg: 'ES256' | 'EdDSA'): SigningKey {
   const key = createPrivateKey({ key: jwk, format: 'jwk' });
-  const bare = createPublicKey(key).export({ format: 'jwk' });
+  const publicKey = createPublicKey(key);
+  const bare = publicKey.export({ format: 'jwk' });
   const kid = thumbprintOf(bare);
-  return { kid, key, publicJwk: { ...bare, kid, use: 'sig', alg } as NamedJwk };
+  return { kid, key, publicKey, publicJwk: { ...bare, kid, use: 'sig', alg } as NamedJwk };
 }
 
 /** RFC 7638 thumbprint of an EC or OKP public key. */

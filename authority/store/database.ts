@@ -71,6 +71,12 @@ CREATE TABLE revocation_due (
   by TEXT NOT NULL,
   reason TEXT NOT NULL
 ) STRICT;
+-- Changes of consents that are not on record in the mesh's log yet.
+CREATE TABLE event_due (
+  consent TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  PRIMARY KEY (consent, version)
+) STRICT;
 CREATE TABLE oauth (
   model TEXT NOT NULL,
   id TEXT NOT NULL,

@@ -1,0 +1,179 @@
+/**
+ * The authority put together from its rooms, without its listeners and without the rest of the mesh: what it takes from there
+ * (the snapshot, WIT keys, live state, the record) comes in as functions. `start.ts` gives it the real ones.
+ */
+import type { KeyObject } from 'node:crypto';
+import type { IncomingMessage, RequestListener } from 'node:http';
+import type { Logger } from 'pino';
+import { defaultAudience } from '../delegation/root/index.ts';
+import { BehalfError } from '../errors/index.ts';
+import type { Clock, TrustDomain } from '../identity/index.ts';
+import type { PolicySnapshot } from '../policy/snapshot/snapshot.ts';
+import { type ConsentChanges, createConsentChanges } from './consent/consent-changes.ts';
+import { type Consents, createConsents } from './consent/consents.ts';
+import { createRevocations, type RevocationDeps } from './consent/revocations.ts';
+import { type RecordEvent, revocationEvent } from './events/events.ts';
+import { createExchange, type Exchange } from './exchange/exchange.ts';
+import { createProofChecker } from './exchange/proof-of-possession.ts';
+import { registerTokenExchange } from './exchange/token-endpoint.ts';
+import { createFrontDoor } from './http/front-door.ts';
+import type { AuthorityKeys } from './keys/keys.ts';
+import { createAccessTokens } from './oauth/access-tokens.ts';
+import { type ClientConfig, metadataOfWorkload } from './oauth/clients.ts';
+import { createProvider, DEFAULT_ACCESS_TOKEN_TTL_S } from './oauth/provider.ts';
+import { followRevocations } from './oauth/revocation-effects.ts';
+import { createFormTokens } from './pages/form-tokens.ts';
+import { createPages, errorPage } from './pages/index.ts';
+import { type AccountConfig, type Accounts, openAccounts } from './sign-in/accounts.ts';
+import { createBrowserSessions } from './sign-in/browser-sessions.ts';
+import { createSignInLimits } from './sign-in/sign-in-limits.ts';
+import type { Database } from './store/database.ts';
+import { createOAuthStore } from './store/oauth-adapter.ts';
+
+export interface AuthorityDeps {
+  readonly issuer: string;
+  readonly trustDomain: TrustDomain;
+  readonly clients: readonly ClientConfig[];
+  readonly accounts: readonly AccountConfig[];
+  readonly accessTokenTtlS?: number | undefined;
+  /** Opened by the caller, closed by `close`. */
+  readonly database: Database;
+  readonly keys: AuthorityKeys;
+  readonly snapshot: () => PolicySnapshot | null;
+  readonly witKey: (kid: string) => KeyObject | null;
+  readonly revoke: RevocationDeps['revoke'];
+  readonly record: RecordEvent;
+  /** Who is at the other end of a request on the mTLS listener; null on the one for browsers. */
+  readonly peerOf: (request: IncomingMessage) => MeshPeer | null;
+  readonly mtlsTokenEndpoint: string | null;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** What a request's TLS connection proved. */
+export interface MeshPeer {
+  readonly id: string;
+  readonly certificateS256: string;
+}
+
+export interface Authority {
+  /** Answers browsers and OAuth clients. */
+  readonly handleHttp: RequestListener;
+  readonly exchange: Exchange;
+  readonly consents: Consents;
+  readonly changes: ConsentChanges;
+  readonly accounts: Accounts;
+  /** A user's pseudonym in the mesh. */
+  subjectOf(account: string): string;
+  /** Expires, forgets and finishes what is due; call it now and then. */
+  sweep(): Promise<void>;
+}
+
+/**
+ * Puts the authority together.
+ * @throws {BehalfError} `config_invalid`
+ */
+export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
+  const { issuer, trustDomain, database, keys, clock, log, record, peerOf } = deps;
+  checkNames(deps.clients);
+  const audience = accessAudience(trustDomain);
+  const accounts = await openAccounts(database, deps.accounts);
+  const subjectOf = (account: string): string => accounts.pseudonymOf(account, 'mesh');
+  const oauth = createOAuthStore(database, clock, (id) => metadataOfWorkload(deps.snapshot(), id));
+  const revocations = createRevocations({
+    database,
+    clock,
+    revoke: deps.revoke,
+    onStated: async (stated) => {
+      // What was taken back is taken back, whether or not the log can be written; the collector has the entry itself too.
+      await record(revocationEvent(stated)).catch((error: unknown) =>
+        log.error({ err: error }, 'revocation not on record'),
+      );
+    },
+  });
+  const consents = createConsents({ database, oauth, revocations, clock });
+  const changes = createConsentChanges({ consents, revocations, record, subjectOf, log });
+  const tokens = createAccessTokens({ issuer, audience, keys, oauth, clock });
+  const sessions = createBrowserSessions(database, clock);
+  const clientNames = new Map(deps.clients.map(({ id, name }) => [id, name]));
+
+  const provider = createProvider({
+    ...deps,
+    audience,
+    oauth,
+    consents,
+    tokens,
+    accounts,
+    accessTokenTtlS: deps.accessTokenTtlS ?? DEFAULT_ACCESS_TOKEN_TTL_S,
+    errorPage,
+    peerOf: (request) => peerOf(request)?.id ?? null,
+  });
+  provider.on('server_error', (_ctx, error) => log.error({ err: error }, 'an OAuth request failed'));
+  followRevocations({ provider, revocations, clock });
+
+  const exchange = createExchange({
+    issuer,
+    audience: defaultAudience(trustDomain),
+    keys,
+    tokens,
+    consents,
+    proofs: createProofChecker(clock),
+    snapshot: deps.snapshot,
+    subjectOf,
+    trustDomain,
+    witKey: deps.witKey,
+    clock,
+  });
+  registerTokenExchange({
+    provider,
+    exchange,
+    certificateOf: (request) => peerOf(request)?.certificateS256 ?? null,
+    clock,
+    log,
+  });
+
+  const secure = issuer.startsWith('https:');
+  const pages = createPages({
+    provider,
+    accounts,
+    limits: createSignInLimits(clock),
+    sessions,
+    consents,
+    changes,
+    forms: createFormTokens(keys.secretFor('form'), new URL(issuer).origin),
+    snapshot: deps.snapshot,
+    clientName: (id) => clientNames.get(id) ?? id,
+    audience,
+    secure,
+    clock,
+  });
+
+  return {
+    handleHttp: createFrontDoor({ provider, pages, tokens, keys, secure, log }),
+    exchange,
+    consents,
+    changes,
+    accounts,
+    subjectOf,
+    sweep: async () => {
+      oauth.sweep();
+      sessions.sweep();
+      await changes.sweep();
+    },
+  };
+}
+
+/** The one audience of access tokens: the mesh as a whole, which takes them at its entries alone. */
+export function accessAudience(trustDomain: TrustDomain): string {
+  return `spiffe://${trustDomain}/behalf/mesh`;
+}
+
+function checkNames(clients: readonly ClientConfig[]): void {
+  const seen = new Set<string>();
+  for (const { id } of clients) {
+    // Workloads are clients under their SPIFFE IDs; a configured client may not pass for one.
+    if (seen.has(id) || id.startsWith('spiffe:'))
+      throw new BehalfError('config_invalid', { client: id, why: 'its id is taken' });
+    seen.add(id);
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * A client that goes through the real authorization code flow as a browser would: redirects, cookies, the sign-in and consent
+ * forms, PKCE (RFC 7636) and `state`. For the command line, development and tests: an application never sees a password.
+ */
+import { hash, randomBytes } from 'node:crypto';
+import { BehalfError } from '../../errors/index.ts';
+import { type Browser, openBrowser, type Page } from './browser.ts';
+
+/** What to ask for, and what the user answers. */
+export interface ObtainTokens {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly redirectUri: string;
+  readonly account: string;
+  readonly password: string;
+  /** Asked for. */
+  readonly scopes: readonly string[];
+  /** Ticked on the consent page; all that is asked where absent. */
+  readonly grantOnly?: readonly string[];
+  readonly purpose: string;
+  /** How long the consent lasts, in seconds. */
+  readonly durationS: number;
+}
+
+export interface ObtainedTokens {
+  readonly accessToken: string;
+  readonly refreshToken: string;
+  /** Life of the access token in seconds. */
+  readonly expiresIn: number;
+  readonly consentId: string;
+  /** What was granted. */
+  readonly scopes: readonly string[];
+}
+
+/** Redirects followed at most. */
+const MAX_STEPS = 12;
+
+/**
+ * Signs in, consents and exchanges the code.
+ * @throws {BehalfError} `rate_limited`; `entry_token_invalid` with the answer's `error` where the authority refuses;
+ *   `upstream_unavailable` where it cannot be reached
+ */
+export async function obtainTokens(ask: ObtainTokens): Promise<ObtainedTokens> {
+  const browser = openBrowser(ask.issuer);
+  const verifier = randomBytes(32).toString('base64url');
+  const state = randomBytes(16).toString('base64url');
+  const redirected = await authorize(browser, ask, verifier, state);
+  if (redirected.searchParams.get('state') !== state) throw refusal('state', 'the answer is not to this request');
+  if (redirected.searchParams.get('iss') !== ask.issuer) throw refusal('iss', 'the answer is not from this issuer');
+  const code = redirected.searchParams.get('code');
+  if (code === null) {
+    throw refusal(
+      redirected.searchParams.get('error') ?? 'no code',
+      redirected.searchParams.get('error_description') ?? '',
+    );
+  }
+  return tokensOf(
+    await postToken(ask.issuer, {
+      grant_type: 'authorization_code',
+      client_id: ask.clientId,
+      redirect_uri: ask.redirectUri,
+      code,
+      code_verifier: verifier,
+    }),
+  );
+}
+
+/** Exchanges a refresh token; the one given is used up. @throws {BehalfError} as `obtainTokens` */
+export async function refreshTokens({
+  issuer,
+  clientId,
+  refreshToken,
+}: {
+  issuer: string;
+  clientId: string;
+  refreshToken: string;
+}): Promise<ObtainedTokens> {
+  return tokensOf(
+    await postToken(issuer, { grant_type: 'refresh_token', client_id: clientId, refresh_token: refreshToken }),
+  );
+}
+
+/** Walks from the authorization request to the redirect out of the issuer. */
+async function authorize(browser: Browser, ask: ObtainTokens, verifier: string, state: string): Promise<URL> {
+  const { issuer, clientId, redirectUri, scopes, purpose } = ask;
+  const start = new URL('/auth', issuer);
+  start.search = new URLSearchParams({
+    response_type: 'code',
+    client_id: clientId,
+    redirect_uri: redirectUri,
+    scope: scopes.join(' '),
+    code_challenge: hash('sha256', verifier, 'base64url'),
+    code_challenge_method: 'S256',
+    state,
+    ...(purpose === '' ? {} : { purpose }),
+  }).toString();
+
+  let page = await browser.get(start);
+  for (let step = 0; step < MAX_STEPS; step++) {
+    if (page.location !== null) {
+      if (page.location.href.startsWith(redirectUri)) return page.location;
+      page = await browser.get(page.location);
+    } else if (page.status !== 200) {
+      throw pageRefusal(page);
+    } else {
+      page = await fillForm(browser, page, ask);
+    }
+  }
+  throw refusal('loop', 'the flow does not come to an end');
+}
+
+/** Fills whichever of the two forms the page has. */
+async function fillForm(
+  browser: Browser,
+  page: Page,
+  { account, password, scopes, grantOnly, durationS }: ObtainTokens,
+): Promise<Page> {
+  const action = page.formAction();
+  const csrf = page.hiddenField('csrf');
+  if (action === null || csrf === null) throw pageRefusal(page);
+  if (action.pathname.endsWith('/sign-in'))
+    return await browser.post(action, [
+      ['csrf', csrf],
+      ['account', account],
+      ['password', password],
+    ]);
+  return await browser.post(action, [
+    ['csrf', csrf],
+    ['decision', 'allow'],
+    ['duration_s', String(durationS)],
+    ...(grantOnly ?? scopes).map((scope): [string, string] => ['scope', scope]),
+  ]);
+}
+
+async function postToken(issuer: string, fields: Record<string, string>): Promise<Record<string, unknown>> {
+  const browser = openBrowser(issuer);
+  const page = await browser.post(new URL('/token', issuer), Object.entries(fields));
+  const answer = JSON.parse(page.body) as Record<string, unknown>;
+  if (page.status !== 200) throw refusal(String(answer['error']), String(answer['error_description'] ?? ''));
+  return answer;
+}
+
+function tokensOf(answer: Record<string, unknown>): ObtainedTokens {
+  const accessToken = String(answer['access_token']);
+  // A client of its own authority may look: the consent's id is ours to show, and nothing is decided by it.
+  const claims = JSON.parse(Buffer.from(accessToken.split('.')[1] ?? '', 'base64url').toString('utf8')) as Record<
+    string,
+    unknown
+  >;
+  return {
+    accessToken,
+    refreshToken: String(answer['refresh_token']),
+    expiresIn: Number(answer['expires_in']),
+    consentId: String(claims['consent_id']),
+    scopes: String(answer['scope'] ?? '')
+      .split(' ')
+      .filter(Boolean),
+  };
+}
+
+function pageRefusal(page: Page): BehalfError {
+  if (page.status === 429) return new BehalfError('rate_limited', { what: 'sign-in', retryAfterS: page.retryAfterS });
+  return refusal(`HTTP ${page.status}`, page.problem() ?? '');
+}
+
+function refusal(error: string, why: string): BehalfError {
+  return new BehalfError('entry_token_invalid', { error: error.slice(0, 80), why: why.slice(0, 200) });
+}

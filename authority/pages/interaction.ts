@@ -1,0 +1,195 @@
+/** The pages in the middle of an authorization request: sign-in, then consent. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Interaction } from 'oidc-provider';
+import { BehalfError } from '../../errors/index.ts';
+import { readForm } from '../http/read-body.ts';
+import { sendPage, setSecurityHeaders } from './answer.ts';
+import {
+  type ConsentPage,
+  consentPage,
+  consentText,
+  MAX_CONSENT_S,
+  MIN_CONSENT_S,
+  type ScopeText,
+  scopeText,
+  signInPage,
+} from './page-texts.ts';
+import type { PageDeps, Route } from './pages.ts';
+import { signIn } from './sign-in.ts';
+
+const MAX_FORM_BYTES = 16 * 1_024;
+
+type InteractionDetails = InstanceType<typeof Interaction>;
+
+/** Routes under `/interaction/`. The uid in the path is not trusted: the library's cookie says which interaction it is. */
+export function interactionPages(deps: PageDeps): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: /^\/interaction\/([\w-]{1,64})$/,
+      handler: (request, response, uid) => show(deps, request, response, uid),
+    },
+    {
+      method: 'POST',
+      path: /^\/interaction\/([\w-]{1,64})\/sign-in$/,
+      handler: (request, response, uid) => postSignIn(deps, request, response, uid),
+    },
+    {
+      method: 'POST',
+      path: /^\/interaction\/([\w-]{1,64})\/consent$/,
+      handler: (request, response, uid) => postConsent(deps, request, response, uid),
+    },
+  ];
+}
+
+async function show(deps: PageDeps, request: IncomingMessage, response: ServerResponse, uid: string): Promise<void> {
+  const details = await load(deps, request, response, uid, null);
+  if (details.prompt.name === 'login') sendPage(response, 200, signInForm(deps, details, '', null));
+  else sendPage(response, 200, consentPage(consentFacts(deps, details)));
+}
+
+async function postSignIn(
+  deps: PageDeps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  uid: string,
+): Promise<void> {
+  const details = await load(deps, request, response, uid, 'login');
+  const fields = await readForm(request, MAX_FORM_BYTES);
+  deps.forms.check(request, fields, 'interaction sign-in', uid);
+  const account = await signIn(deps, request, response, fields);
+  if (account === null) {
+    sendPage(response, 401, signInForm(deps, details, fields.get('account') ?? '', 'Account and password do not fit.'));
+    return;
+  }
+  const login = { accountId: account, remember: false, amr: ['pwd'] };
+  await deps.provider.interactionFinished(request, response, { login }, { mergeWithLastSubmission: false });
+}
+
+async function postConsent(
+  deps: PageDeps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  uid: string,
+): Promise<void> {
+  const details = await load(deps, request, response, uid, 'consent');
+  const fields = await readForm(request, MAX_FORM_BYTES);
+  deps.forms.check(request, fields, 'consent', uid);
+  const facts = consentFacts(deps, details);
+  const asked = facts.scopes.map(({ name }) => name);
+  const ticked = fields.getAll('scope');
+  // INVARIANT: nobody is granted what the page did not show.
+  const granted = asked.filter((name) => ticked.includes(name));
+  if (fields.get('decision') !== 'allow' || granted.length === 0) {
+    const refusal = { error: 'access_denied', error_description: 'the user did not consent' };
+    await deps.provider.interactionFinished(request, response, refusal, { mergeWithLastSubmission: false });
+    return;
+  }
+  const grantId = await recordConsent(deps, details, facts, granted, parseDuration(fields.get('duration_s')));
+  await deps.provider.interactionFinished(
+    request,
+    response,
+    { consent: { grantId } },
+    { mergeWithLastSubmission: true },
+  );
+}
+
+/** Makes the OAuth grant, then the consent on which it rests. A grant whose consent we did not come to write is worth nothing. */
+async function recordConsent(
+  deps: PageDeps,
+  details: InteractionDetails,
+  facts: ConsentPage,
+  granted: readonly string[],
+  durationS: number,
+): Promise<string> {
+  const { provider, audience, changes, clock } = deps;
+  const clientId = String(details.params['client_id']);
+  const account = accountOf(details);
+  const grant = new provider.Grant({ accountId: account, clientId });
+  const refused = facts.scopes.map(({ name }) => name).filter((name) => !granted.includes(name));
+  grant.addResourceScope(audience, granted.join(' '));
+  if (refused.length > 0) grant.rejectResourceScope(audience, refused.join(' '));
+  const openid = listOf(details.prompt.details['missingOIDCScope']);
+  if (openid.length > 0) grant.addOIDCScope(openid.join(' '));
+  Object.assign(grant, { expiresIn: durationS });
+  const grantId = await grant.save();
+  const untilS = Math.floor(clock()) + durationS;
+  await changes.give({
+    account,
+    clientId,
+    scopes: granted,
+    purpose: facts.purpose,
+    untilS,
+    shown: consentText(facts, granted),
+    grantId,
+  });
+  return grantId;
+}
+
+async function load(
+  { provider, secure }: PageDeps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  uid: string,
+  prompt: 'login' | 'consent' | null,
+): Promise<InteractionDetails> {
+  const details = await provider.interactionDetails(request, response);
+  if (details.uid !== uid || (prompt !== null && details.prompt.name !== prompt)) {
+    throw new BehalfError('request_malformed', {
+      why: 'This page has expired. Go back to the application and begin again.',
+    });
+  }
+  // The answer to these forms leads on to the client, and some browsers hold `form-action` against that too.
+  const target = URL.parse(String(details.params['redirect_uri']));
+  setSecurityHeaders(
+    response,
+    secure,
+    target === null ? null : target.origin === 'null' ? target.protocol : target.origin,
+  );
+  return details;
+}
+
+function signInForm({ forms }: PageDeps, { uid }: InteractionDetails, account: string, problem: string | null): string {
+  return signInPage({
+    action: `/interaction/${uid}/sign-in`,
+    csrf: forms.make('interaction sign-in', uid),
+    account,
+    problem,
+  });
+}
+
+function consentFacts(
+  { forms, accounts, snapshot, clientName, audience }: PageDeps,
+  details: InteractionDetails,
+): ConsentPage {
+  const { uid, params, prompt } = details;
+  const missing = prompt.details['missingResourceScopes'] as Record<string, unknown> | undefined;
+  const scopes: ScopeText[] = listOf(missing?.[audience]).map((name) => scopeText(snapshot(), name));
+  return {
+    action: `/interaction/${uid}/consent`,
+    csrf: forms.make('consent', uid),
+    account: accounts.nameOf(accountOf(details)) ?? '',
+    clientName: clientName(String(params['client_id'])),
+    purpose: typeof params['purpose'] === 'string' ? params['purpose'] : '',
+    scopes,
+  };
+}
+
+function accountOf({ session }: InteractionDetails): string {
+  if (session === undefined) throw new BehalfError('request_malformed', { why: 'nobody is signed in' });
+  return session.accountId;
+}
+
+function parseDuration(value: string | null): number {
+  const seconds = Number(value);
+  if (!(Number.isSafeInteger(seconds) && seconds >= MIN_CONSENT_S && seconds <= MAX_CONSENT_S)) {
+    throw new BehalfError('request_malformed', {
+      why: `duration_s is not between ${MIN_CONSENT_S} and ${MAX_CONSENT_S}`,
+    });
+  }
+  return seconds;
+}
+
+function listOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : [];
+}
