@@ -10,7 +10,7 @@ const PARTS = {
 };
 const CORE = [...Object.keys(PARTS)];
 for (const service of ['ca', 'authority', 'collector', 'sidecar']) PARTS[service] = CORE;
-PARTS.cli = [...CORE, 'ca', 'authority', 'collector', 'sidecar', 'deploy'];
+PARTS.cli = [...CORE, 'ca', 'authority', 'collector', 'sidecar', 'deploy', 'demo'];
 PARTS.deploy = [...CORE];
 // Run inside the apps, not the mesh: they know nothing of the project.
 PARTS.propagate = [];
