@@ -4,7 +4,7 @@
  */
 import { hash, randomBytes } from 'node:crypto';
 import { BehalfError } from '../../errors/index.ts';
-import { type Browser, openBrowser, type Page } from './browser.ts';
+import { type Browser, openBrowser, type Page, send } from './browser.ts';
 
 /** What to ask for, and what the user answers. */
 export interface ObtainTokens {
@@ -132,11 +132,11 @@ async function fillForm(
   ]);
 }
 
+/** The client's own request, beside the user's browser. */
 async function postToken(issuer: string, fields: Record<string, string>): Promise<Record<string, unknown>> {
-  const browser = openBrowser(issuer);
-  const page = await browser.post(new URL('/token', issuer), Object.entries(fields));
-  const answer = JSON.parse(page.body) as Record<string, unknown>;
-  if (page.status !== 200) throw refusal(String(answer['error']), String(answer['error_description'] ?? ''));
+  const { status, text } = await send(new URL('/token', issuer), new URLSearchParams(fields), {});
+  const answer = JSON.parse(text) as Record<string, unknown>;
+  if (status !== 200) throw refusal(String(answer['error']), String(answer['error_description'] ?? ''));
   return answer;
 }
 

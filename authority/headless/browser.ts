@@ -33,46 +33,67 @@ export function openBrowser(issuer: string): Browser {
   const { origin } = new URL(issuer);
   const jar = new Map<string, Cookie>();
 
-  const send = async (url: URL, body: URLSearchParams | null): Promise<Page> => {
-    if (url.origin !== origin)
+  const visit = async (url: URL, form: URLSearchParams | null): Promise<Page> => {
+    if (url.origin !== origin) {
       throw new BehalfError('request_malformed', { why: 'the flow leads to another site', origin: url.origin });
+    }
     const cookies = [...jar.values()]
       .filter(({ path }) => covers(path, url.pathname))
-      .sort((a, b) => b.path.length - a.path.length);
-    const headers: Record<string, string> =
-      cookies.length === 0 ? {} : { cookie: cookies.map(({ name, value }) => `${name}=${value}`).join('; ') };
-    if (body !== null) headers['origin'] = origin;
-    let response: Response;
-    try {
-      response = await fetch(url, {
-        method: body === null ? 'GET' : 'POST',
-        body,
-        headers,
-        redirect: 'manual',
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      });
-    } catch (cause) {
-      throw new BehalfError('upstream_unavailable', { origin, why: 'the authority cannot be reached' }, { cause });
-    }
-    for (const line of response.headers.getSetCookie()) keep(jar, line, url.pathname);
-    const location = response.headers.get('location');
-    const text = await response.text();
-    if (text.length > MAX_BODY_BYTES) throw new BehalfError('request_malformed', { why: 'page too large' });
-    return pageOf(response, text, location === null ? null : new URL(location, url), url);
+      .sort((a, b) => b.path.length - a.path.length)
+      .map(({ name, value }) => `${name}=${value}`);
+    const answer = await send(url, form, {
+      ...(cookies.length === 0 ? {} : { cookie: cookies.join('; ') }),
+      ...(form === null ? {} : { origin }),
+    });
+    for (const line of answer.headers.getSetCookie()) keep(jar, line, url.pathname);
+    return pageOf(answer, url);
   };
 
   return {
-    get: (url) => send(url, null),
-    post: (url, fields) => send(url, new URLSearchParams(fields.map(([name, value]) => [name, value]))),
+    get: (url) => visit(url, null),
+    post: (url, fields) => visit(url, new URLSearchParams(fields.map(([name, value]) => [name, value]))),
   };
 }
 
-function pageOf(response: Response, body: string, location: URL | null, url: URL): Page {
+interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+/**
+ * One request, a POST where there is a form; redirects are not followed.
+ * @throws {BehalfError} `upstream_unavailable`, `request_malformed` for an answer past its limit
+ */
+export async function send(url: URL, form: URLSearchParams | null, headers: Record<string, string>): Promise<Answer> {
+  let response: Response;
+  try {
+    response = await fetch(url, {
+      method: form === null ? 'GET' : 'POST',
+      body: form,
+      headers,
+      redirect: 'manual',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+  } catch (cause) {
+    throw new BehalfError(
+      'upstream_unavailable',
+      { origin: url.origin, why: 'the authority cannot be reached' },
+      { cause },
+    );
+  }
+  const text = await response.text();
+  if (text.length > MAX_BODY_BYTES) throw new BehalfError('request_malformed', { why: 'answer too large' });
+  return { status: response.status, headers: response.headers, text };
+}
+
+function pageOf({ status, headers, text: body }: Answer, url: URL): Page {
+  const location = headers.get('location');
   return {
-    status: response.status,
-    location,
+    status,
+    location: location === null ? null : new URL(location, url),
     body,
-    retryAfterS: Number(response.headers.get('retry-after') ?? 0),
+    retryAfterS: Number(headers.get('retry-after') ?? 0),
     formAction: () => {
       const action = /<form [^>]*action="([^"]+)"/.exec(body)?.[1];
       return action === undefined ? null : new URL(unescapeHtml(action), url);

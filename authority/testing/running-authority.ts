@@ -1,0 +1,150 @@
+/**
+ * A real authority on a loopback port with what it needs of the mesh behaving as the real thing does: live state that numbers
+ * what it is told, a record that keeps events, a snapshot and a CA for WITs. For tests; its clock can be moved.
+ */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pino from 'pino';
+import type { Revocation } from '../../delegation/revocation/index.ts';
+import { parseSpiffeId, parseTrustDomain } from '../../identity/index.ts';
+import { createTestIssuer, type TestIdentity, type TestIssuer } from '../../identity/testing/issuer.ts';
+import type { PolicySnapshot } from '../../policy/snapshot/snapshot.ts';
+import { type Authority, createAuthority, type MeshPeer } from '../authority.ts';
+import type { AuthorityEvent } from '../events/events.ts';
+import type { ExchangeCaller } from '../exchange/exchange.ts';
+import { type AuthorityKeys, openKeys } from '../keys/keys.ts';
+import { hashPassword } from '../sign-in/accounts.ts';
+import { openDatabase } from '../store/database.ts';
+
+export const TRUST_DOMAIN = parseTrustDomain('shop.example');
+export const STOREFRONT = parseSpiffeId('spiffe://shop.example/storefront');
+export const ORDERS = parseSpiffeId('spiffe://shop.example/orders');
+export const INVENTORY = parseSpiffeId('spiffe://shop.example/inventory');
+export const PASSWORD = 'correct horse battery staple';
+export const REDIRECT_URI = 'http://127.0.0.1:9/callback';
+export const SCOPES = ['orders:read', 'orders:write', 'payments:charge'];
+
+export interface RunningAuthority {
+  readonly issuer: string;
+  readonly authority: Authority;
+  readonly keys: AuthorityKeys;
+  readonly ca: TestIssuer;
+  readonly stated: { readonly revocation: Revocation; readonly number: number }[];
+  readonly events: AuthorityEvent[];
+  /** Moves the clock on. */
+  advance(seconds: number): void;
+  nowS(): number;
+  setSnapshot(snapshot: PolicySnapshot | null): void;
+  /** A workload with an SVID and a WIT. */
+  workload(id: string): Promise<{ identity: TestIdentity; caller: ExchangeCaller }>;
+  close(): Promise<void>;
+}
+
+/** A snapshot in which the storefront is an entry and orders may call inventory on its own authority. */
+export function testSnapshot(): PolicySnapshot {
+  const about = { owner: 'shop', reason: 'test' };
+  return {
+    version: 1,
+    number: 1,
+    trust_domain: TRUST_DOMAIN,
+    issued_at: 0,
+    valid_until: 4_102_444_800,
+    scopes: { 'orders:read': { title: 'See your orders', description: 'What you ordered & when' } },
+    services: {},
+    workloads: {
+      [STOREFRONT]: { name: 'storefront', ...about, entry_ceiling: ['orders:read', 'orders:write'], own: [] },
+      [ORDERS]: { name: 'orders', ...about, entry_ceiling: null, own: [{ to: INVENTORY, scopes: ['stock:read'] }] },
+    },
+    edges: [],
+    cedar: { schema: '', policies: {} },
+    settings: { root_reuse_s: 30, max_staleness_s: { authority: 30, ca: 300 }, stream_max_age_s: 3_600 },
+  };
+}
+
+/** Starts one. `close` leaves nothing behind. */
+export async function runAuthority(options: { peerOf?: () => MeshPeer | null } = {}): Promise<RunningAuthority> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'behalf-authority-'));
+  const database = openDatabase(dataDir);
+  const keys = openKeys(dataDir, 'a passphrase for tests');
+  const ca = await createTestIssuer(TRUST_DOMAIN);
+  const stated: { revocation: Revocation; number: number }[] = [];
+  const events: AuthorityEvent[] = [];
+  let ahead = 0;
+  let snapshot: PolicySnapshot | null = testSnapshot();
+  const clock = (): number => Date.now() / 1000 + ahead;
+
+  const server = createServer((request, response) => authority.handleHttp(request, response));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const authority = await createAuthority({
+    issuer,
+    trustDomain: TRUST_DOMAIN,
+    clients: [
+      {
+        id: 'shop-app',
+        name: 'Shop <app>',
+        redirectUris: [REDIRECT_URI],
+        scopes: SCOPES,
+        owner: 'shop',
+        reason: 'test',
+      },
+      {
+        id: 'other-app',
+        name: 'Other app',
+        redirectUris: [REDIRECT_URI],
+        scopes: SCOPES,
+        owner: 'shop',
+        reason: 'test',
+      },
+    ],
+    accounts: [
+      { name: 'demo', passwordHash: await hashPassword(PASSWORD) },
+      { name: 'second', passwordHash: await hashPassword(PASSWORD) },
+    ],
+    database,
+    keys,
+    snapshot: () => snapshot,
+    witKey: (kid) => ca.bundle().witKeys.get(kid) ?? null,
+    revoke: async (revocation) => {
+      stated.push({ revocation, number: stated.length + 1 });
+      return { number: stated.length };
+    },
+    record: async (event) => {
+      events.push(event);
+    },
+    peerOf: options.peerOf ?? (() => null),
+    mtlsTokenEndpoint: null,
+    clock,
+    log: pino({ level: 'silent' }),
+  });
+
+  return {
+    issuer,
+    authority,
+    keys,
+    ca,
+    stated,
+    events,
+    advance: (seconds) => {
+      ahead += seconds;
+    },
+    nowS: () => Math.floor(clock()),
+    setSnapshot: (next) => {
+      snapshot = next;
+    },
+    workload: async (id) => {
+      const identity = await ca.issue(id);
+      return { identity, caller: { id: identity.spiffeId, certificateS256: identity.current().certificateS256 } };
+    },
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      database.close();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
