@@ -1,0 +1,49 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { verifyVector } from '../../delegation/index.ts';
+import { CHAIN_CASES } from './cases/index.ts';
+
+const FOLDER = new URL('./chain/', import.meta.url);
+const vectors = readdirSync(FOLDER).map((file) => JSON.parse(readFileSync(new URL(file, FOLDER), 'utf8')));
+
+test.each(vectors.map((vector) => [vector.name, vector]))('vector %s gives what it expects', (_, vector) => {
+  const { ok, code, sub, scope, depth, asExpected } = verifyVector(vector);
+  const { expect: expected } = vector;
+  expect(ok ? { ok, sub, scope, depth } : { ok, code }).toEqual(expected);
+  expect(asExpected).toBe(true);
+});
+
+test('there is a file for each case, and a case for each file', () => {
+  expect(vectors.map(({ name }) => name).sort()).toEqual(CHAIN_CASES.map(({ name }) => name).sort());
+});
+
+test('every sentence that a vector tests stands in the specification', () => {
+  const page = readFileSync(new URL('../../docs/delegation-chain.md', import.meta.url), 'utf8').replace(/\s+/g, ' ');
+  const missing = vectors.filter(({ says }) => !page.includes(says)).map(({ says }) => says);
+  expect([...new Set(missing)]).toEqual([]);
+});
+
+test('every code that verifying a chain can answer with has a vector', () => {
+  const codes = new Set(vectors.filter((vector) => !vector.expect.ok).map((vector) => vector.expect.code));
+  expect([...codes].sort()).toEqual([
+    'consent_withdrawn',
+    'delegation_bad_signature',
+    'delegation_broken_chain',
+    'delegation_expired',
+    'delegation_holder_mismatch',
+    'delegation_loop',
+    'delegation_malformed',
+    'delegation_missing',
+    'delegation_not_yet_valid',
+    'delegation_replayed',
+    'delegation_revoked',
+    'delegation_scope_widened',
+    'delegation_too_deep',
+    'delegation_too_large',
+    'delegation_unsupported',
+    'delegation_wrong_audience',
+    'delegation_wrong_route',
+    'peer_unauthenticated',
+    'revocation_stale',
+  ]);
+});

@@ -1,0 +1,74 @@
+/**
+ * Makes the vectors in `chain/` with the fixed keys of `keys.json`: `npx node test/vectors/make-chain-vectors.ts`. Signatures
+ * differ from run to run (ECDSA is randomised), so the files are made anew only when a case is added or changed.
+ */
+import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { ChainVector, VectorKey } from '../../delegation/index.ts';
+import { forge } from '../../delegation/test-forge.ts';
+import { createTestMesh, type NamedKey, type TestKeys } from '../../delegation/test-mesh.ts';
+import { CHAIN_CASES, type ChainCase } from './cases/index.ts';
+
+const FOLDER = new URL('./chain/', import.meta.url);
+const JWKS = JSON.parse(readFileSync(new URL('./keys.json', import.meta.url), 'utf8')) as Record<string, VectorKey>;
+
+function main(): void {
+  mkdirSync(FOLDER, { recursive: true });
+  for (const file of readdirSync(FOLDER)) if (file.endsWith('.json')) rmSync(new URL(file, FOLDER));
+  for (const chainCase of CHAIN_CASES) {
+    const vector = vectorOf(chainCase);
+    writeFileSync(new URL(`${vector.name}.json`, FOLDER), `${JSON.stringify(vector, null, 2)}\n`);
+  }
+  process.stdout.write(`${CHAIN_CASES.length} vectors\n`);
+}
+
+function vectorOf({ name, says, chain, edit, call = {}, expect }: ChainCase): ChainVector {
+  const mesh = createTestMesh({ keys: fixedKeys() });
+  const forged = forge(mesh, chain(mesh));
+  const headers = edit === undefined ? forged : { ...forged, ...edit(forged) };
+  const hops = chain(mesh).hops;
+  const me = mesh.workload(hops.at(-1)?.to ?? 'orders');
+  const peer = mesh.workload(hops.at(-2)?.to ?? 'storefront');
+  return {
+    name,
+    says,
+    at: mesh.nowS,
+    trust_domain: mesh.trustDomain,
+    issuer: mesh.issuer,
+    audience: mesh.audience,
+    me: me.spiffeId,
+    my_certificate: me.certificateS256,
+    peer: peer.spiffeId,
+    peer_certificate: peer.certificateS256,
+    authority_jwks: { keys: [publicJwk(mesh.rootKey)] },
+    bundle: { keys: [{ ...publicJwk(mesh.witKey), use: 'wit-svid' }] },
+    txn_token: headers.txnToken,
+    delegation_chain: headers.delegationChain,
+    delegation_credentials: headers.delegationCredentials,
+    delegation_hop: 'aG9wcHJlAAAAAAAB.0.cmVxdWVzdC1pZC0x',
+    revocations: [],
+    revocations_at: mesh.nowS - 1,
+    allow_batch: false,
+    route: 'POST /orders/{id}',
+    seen_jti: [],
+    seen_hops: [],
+    ...(typeof call === 'function' ? call(mesh) : call),
+    expect,
+  };
+}
+
+function fixedKeys(): TestKeys {
+  return { rootKey: named('root-1'), witKey: named('wit-1'), linkKey: (name) => named(name).key };
+}
+
+function named(name: string): NamedKey {
+  const key = JWKS[name];
+  if (key === undefined) throw new Error(`keys.json has no key ${name}`);
+  return { kid: name, key: createPrivateKey({ key, format: 'jwk' }) };
+}
+
+function publicJwk({ kid, key }: NamedKey): VectorKey {
+  return { ...createPublicKey(key).export({ format: 'jwk' }), kid };
+}
+
+main();
