@@ -49,11 +49,11 @@ interface StoredKeys {
 }
 
 /**
- * Opens `<dataDir>/keys.json`, or makes all keys where there is none.
+ * Opens `<dataDir>/authority-keys.json`, or makes all keys where there is none.
  * @throws {BehalfError} `key_unusable`
  */
 export function openKeys(dataDir: string, passphrase: string): AuthorityKeys {
-  const file = join(dataDir, 'keys.json');
+  const file = join(dataDir, 'authority-keys.json');
   const found = readSealed(file, passphrase);
   const stored = found === null ? makeKeys() : parseStored(found, file);
   // If we stop before this write, nothing was published or signed yet: the next start makes other keys.

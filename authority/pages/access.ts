@@ -6,8 +6,8 @@ import { readCookie, setCookie } from '../http/cookies.ts';
 import { readForm } from '../http/read-body.ts';
 import type { AccountId } from '../sign-in/accounts.ts';
 import { redirect, sendPage } from './answer.ts';
+import type { PageDeps, Route } from './page-deps.ts';
 import { accessPage, scopeText, signInPage } from './page-texts.ts';
-import type { PageDeps, Route } from './pages.ts';
 import { SESSION_COOKIE, signIn } from './sign-in.ts';
 
 /** Ties the sign-in form to a browser before anyone is signed in, so that nobody is signed in as another unawares. */

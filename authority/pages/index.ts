@@ -20,4 +20,4 @@
  * `POST /sign-out` (`csrf`) change. A withdrawal is answered after it is durable and handed to the collector.
  */
 export { errorPage, setSecurityHeaders } from './answer.ts';
-export { createPages, type PageDeps, type Pages } from './pages.ts';
+export { createPages, type Pages } from './pages.ts';

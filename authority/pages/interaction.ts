@@ -4,6 +4,7 @@ import type { Interaction } from 'oidc-provider';
 import { BehalfError } from '../../errors/index.ts';
 import { readForm } from '../http/read-body.ts';
 import { sendPage, setSecurityHeaders } from './answer.ts';
+import type { PageDeps, Route } from './page-deps.ts';
 import {
   type ConsentPage,
   consentPage,
@@ -14,7 +15,6 @@ import {
   scopeText,
   signInPage,
 } from './page-texts.ts';
-import type { PageDeps, Route } from './pages.ts';
 import { signIn } from './sign-in.ts';
 
 const MAX_FORM_BYTES = 16 * 1_024;

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setCookie } from '../http/cookies.ts';
 import type { AccountId } from '../sign-in/accounts.ts';
 import { BROWSER_SESSION_S } from '../sign-in/browser-sessions.ts';
-import type { PageDeps } from './pages.ts';
+import type { PageDeps } from './page-deps.ts';
 
 export const SESSION_COOKIE = 'behalf_session';
 /** Longest name that is looked up, so that the table of failures holds no long ones. */

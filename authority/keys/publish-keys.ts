@@ -1,0 +1,78 @@
+/**
+ * Telling the mesh which keys are the authority's: through the CA, whose signed bundle reaches every part. Until the bundle has
+ * them, sidecars take nothing of ours, so the authority is not ready before.
+ */
+import type { Logger } from 'pino';
+import { BehalfError, codeOf } from '../../errors/index.ts';
+import { type PartKeys, partId } from '../../identity/index.ts';
+import { connectService } from '../../identity/mtls/index.ts';
+import { createBackOff, type OwnIdentity, waitFor } from '../../identity/own/index.ts';
+import { certificateAuthority } from '../../proto/behalf/ca/v1/ca.ts';
+import type { AuthorityKeys } from './keys.ts';
+
+const RETRY = { firstMs: 200, maxMs: 5_000 };
+
+/** The members of the bundle's `behalf` part that are the authority's to set. */
+export function partKeysOf(
+  keys: AuthorityKeys,
+  issuer: string,
+): Pick<PartKeys, 'issuer' | 'jwks_uri' | 'root_keys'> & {
+  live_state_keys: Pick<PartKeys['live_state_keys'], 'authority'>;
+} {
+  return {
+    issuer,
+    jwks_uri: `${issuer}/jwks`,
+    root_keys: [keys.root.publicJwk],
+    live_state_keys: { authority: [keys.liveState.publicJwk] },
+  };
+}
+
+export interface PublishKeysDeps {
+  readonly caAddress: string;
+  readonly identity: OwnIdentity;
+  readonly keys: AuthorityKeys;
+  readonly issuer: string;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Publishes, trying again for as long as the CA cannot be reached.
+ * @throws {BehalfError} what the CA refuses with; `trust_unavailable` if aborted before
+ */
+export async function publishKeys({ caAddress, identity, keys, issuer, log, signal }: PublishKeysDeps): Promise<void> {
+  const ca = connectService(certificateAuthority, {
+    address: caAddress,
+    identity,
+    expect: partId(identity.trustDomain, 'ca'),
+    log,
+  });
+  const keysJson = JSON.stringify(partKeysOf(keys, issuer));
+  const backOff = createBackOff(RETRY);
+  try {
+    while (!signal.aborted) {
+      try {
+        const { sequence } = await ca.publishKeys({ keysJson });
+        log.info({ sequence, rootKey: keys.root.kid, liveStateKey: keys.liveState.kid }, 'keys published');
+        return;
+      } catch (error) {
+        if (!isOutage(error)) throw error;
+        log.warn({ code: codeOf(error) }, 'keys not published yet');
+        await waitFor(backOff.next(), signal);
+      }
+    }
+    throw new BehalfError('trust_unavailable', { why: 'stopped before the keys were published' });
+  } finally {
+    ca.close();
+  }
+}
+
+function isOutage(error: unknown): boolean {
+  const code = codeOf(error);
+  return (
+    code === 'upstream_unavailable' ||
+    code === 'upstream_timeout' ||
+    code === 'trust_unavailable' ||
+    code === 'overloaded'
+  );
+}
