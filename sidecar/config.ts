@@ -75,7 +75,8 @@ export function resolveConfig(config: SidecarConfig): ResolvedSidecarConfig {
   };
 }
 
-const address = (description: string) => ({ type: 'string', description, pattern: '^(.+:[0-9]{1,5}|unix:/.+)$' }) as const;
+const address = (description: string) =>
+  ({ type: 'string', description, pattern: '^(.+:[0-9]{1,5}|unix:/.+)$' }) as const;
 const listener = (description: string) =>
   ({
     type: 'object',
@@ -84,7 +85,8 @@ const listener = (description: string) =>
     required: ['listen'],
     properties: { listen: address('Where to listen, `host:port`; port 0 takes a free one.') },
   }) as const;
-const spiffeId = (description: string) => ({ type: 'string', description, pattern: '^spiffe://.+/.+', maxLength: 255 }) as const;
+const spiffeId = (description: string) =>
+  ({ type: 'string', description, pattern: '^spiffe://.+/.+', maxLength: 255 }) as const;
 
 /** JSON Schema (draft 07) of `SidecarConfig`. */
 export const SIDECAR_SCHEMA = {
@@ -97,8 +99,12 @@ export const SIDECAR_SCHEMA = {
     ...IDENTITY_PROPERTIES,
     service: spiffeId('SPIFFE ID of the service that this sidecar stands for; the CA must issue exactly this one.'),
     collectorAddress: address('gRPC address of the collector: policy, live state and the record.'),
-    authorityAddress: address('gRPC address of the authority; needed for an entry listener and for calls on own authority.'),
-    authorityId: spiffeId('SPIFFE ID that the authority must prove; by default `/behalf/authority` of the own trust domain.'),
+    authorityAddress: address(
+      'gRPC address of the authority; needed for an entry listener and for calls on own authority.',
+    ),
+    authorityId: spiffeId(
+      'SPIFFE ID that the authority must prove; by default `/behalf/authority` of the own trust domain.',
+    ),
     mode: {
       type: 'string',
       enum: ['full', 'mtls'],
@@ -153,7 +159,11 @@ export const SIDECAR_SCHEMA = {
           enum: ['code', 'hidden'],
           description: 'Whether clients see the exact code of a refusal or `delegation_refused`.',
         },
-        realm: { type: 'string', pattern: '^[\\x20\\x21\\x23-\\x5b\\x5d-\\x7e]{1,64}$', description: 'Realm of `WWW-Authenticate`.' },
+        realm: {
+          type: 'string',
+          pattern: '^[\\x20\\x21\\x23-\\x5b\\x5d-\\x7e]{1,64}$',
+          description: 'Realm of `WWW-Authenticate`.',
+        },
         resourceMetadata: {
           type: 'string',
           pattern: '^https?://[\\x21\\x23-\\x5b\\x5d-\\x7e]{1,512}$',
@@ -192,7 +202,12 @@ export const SIDECAR_SCHEMA = {
       additionalProperties: false,
       properties: {
         connectMs: { type: 'integer', minimum: 10, maximum: 60_000, description: 'Longest wait for a connection.' },
-        requestMs: { type: 'integer', minimum: 10, maximum: 3_600_000, description: 'Longest wait for an answer’s head.' },
+        requestMs: {
+          type: 'integer',
+          minimum: 10,
+          maximum: 3_600_000,
+          description: 'Longest wait for an answer’s head.',
+        },
       },
     },
   },

@@ -6,8 +6,8 @@
  * `onEnd` once. `onHead` is awaited before the answer's head is released: no audit, no access.
  */
 import type { BehalfError, ErrorCode } from '../../errors/index.ts';
-import type { IssuedIdentity } from '../../identity/own/own-identity.ts';
 import type { SpiffeId } from '../../identity/index.ts';
+import type { IssuedIdentity } from '../../identity/own/own-identity.ts';
 import type { AnswerHead, HeaderList, RequestHead } from './head.ts';
 
 /** A connection from a peer on the mTLS port, as proved before its first byte was read. */
@@ -15,6 +15,8 @@ export interface PeerFacts {
   readonly spiffeId: SpiffeId;
   readonly serialHex: string;
   readonly certificateS256: string;
+  /** When its certificate was really issued, without the backdating, and its end. */
+  readonly issuedS: number;
   readonly notAfterS: number;
   readonly address: string;
   /** Serial of the certificate that we showed on this connection. */
@@ -42,6 +44,8 @@ export interface SlotChain {
 /** A connection to a peer, chosen for one attempt. */
 export interface SendFacts {
   readonly peerSerialHex: string;
+  readonly peerCertificateS256: string;
+  readonly peerIssuedS: number;
   /** The identity that this connection was made with: links sent on it are signed with its WIT (WIRE section 1). */
   readonly identity: IssuedIdentity;
   /** Slots that the peer has acknowledged on this connection. */

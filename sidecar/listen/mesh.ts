@@ -3,24 +3,24 @@
  * by its certificate before the first byte is read (DESIGN section 4); who is refused is answered with its code where HTTP
  * is possible, and stands on record.
  */
-import { createHash, X509Certificate } from 'node:crypto';
+import { createHash, type X509Certificate } from 'node:crypto';
 import { createServer, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { BehalfError } from '../../errors/index.ts';
+import { CERTIFICATE_BACKDATE_S } from '../../identity/clock.ts';
 import { followIdentity, meshServerTlsOptions, verifyPeer } from '../../identity/mtls/index.ts';
 import type { OwnIdentity } from '../../identity/own/own-identity.ts';
 import type { ConnectionRefusal, PeerFacts } from '../call/seam.ts';
+import { listenAt } from '../wire/address.ts';
+import { SIDECAR_ALPN } from '../wire/alpn.ts';
 import type { Asker } from '../wire/exchange.ts';
 import { MAX_MESH_HEAD_BYTES } from '../wire/fields.ts';
 import { createHttp1Server } from '../wire/http1/server.ts';
 import { type Http2Connection, takeHttp2 } from '../wire/http2/server.ts';
 import { refusalAnswer } from '../wire/refusal.ts';
 import { createReceivedSlots } from '../wire/slots.ts';
-import { listenAt } from './address.ts';
 import type { Listener } from './plain.ts';
 
-/** ALPN name of HTTP/2 between sidecars, with delegation chains and slots. */
-export const SIDECAR_ALPN = 'behalf-h2/1';
 const ALPN = [SIDECAR_ALPN, 'h2', 'http/1.1'];
 const MAX_CONNECTIONS = 4_096;
 /** A refused peer gets one answer; its connection ends after this at the latest. */
@@ -36,7 +36,9 @@ export interface MeshListenerOptions {
 }
 
 /** What was found out about the other end of a connection. */
-type Standing = { readonly kind: 'peer'; readonly facts: PeerFacts } | { readonly kind: 'refused'; readonly error: BehalfError };
+type Standing =
+  | { readonly kind: 'peer'; readonly facts: PeerFacts }
+  | { readonly kind: 'refused'; readonly error: BehalfError };
 
 export async function listenMesh(options: MeshListenerOptions): Promise<Listener> {
   const { identity, nowS, log } = options;
@@ -89,6 +91,7 @@ export async function listenMesh(options: MeshListenerOptions): Promise<Listener
           spiffeId: svid.spiffeId,
           serialHex: svid.serialHex,
           certificateS256: svid.certificateS256,
+          issuedS: svid.notBeforeS + CERTIFICATE_BACKDATE_S,
           notAfterS: svid.notAfterS,
           address: socket.remoteAddress ?? '',
           ...ownCertificate(socket),
@@ -96,7 +99,10 @@ export async function listenMesh(options: MeshListenerOptions): Promise<Listener
         },
       };
     } catch (thrown) {
-      return { kind: 'refused', error: thrown instanceof BehalfError ? thrown : new BehalfError('internal', {}, { cause: thrown }) };
+      return {
+        kind: 'refused',
+        error: thrown instanceof BehalfError ? thrown : new BehalfError('internal', {}, { cause: thrown }),
+      };
     }
   }
 
@@ -174,7 +180,12 @@ function serialAndHash(certificate: X509Certificate): { ownSerialHex: string; ow
 }
 
 function refuseOn(asker: Asker, error: BehalfError): void {
-  const { head, body } = refusalAnswer(error, { audience: 'mesh', protocol: asker.head.protocol, hop: null, fields: [] });
+  const { head, body } = refusalAnswer(error, {
+    audience: 'mesh',
+    protocol: asker.head.protocol,
+    hop: null,
+    fields: [],
+  });
   asker.sendWhole(head, body);
 }
 

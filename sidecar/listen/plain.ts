@@ -6,12 +6,12 @@ import { createServer, type Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { BehalfError } from '../../errors/index.ts';
 import type { ConnectionRefusal } from '../call/seam.ts';
+import { listenAt } from '../wire/address.ts';
 import type { Asker } from '../wire/exchange.ts';
 import { MAX_HEAD_BYTES } from '../wire/fields.ts';
 import { createHttp1Server } from '../wire/http1/server.ts';
 import { type Http2Connection, takeHttp2 } from '../wire/http2/server.ts';
 import { refusalAnswer } from '../wire/refusal.ts';
-import { listenAt } from './address.ts';
 import { afterFirstBytes } from './first-bytes.ts';
 import type { UidGuard } from './uid-guard.ts';
 
@@ -117,7 +117,12 @@ export async function listenPlain(options: PlainListenerOptions): Promise<Listen
 }
 
 function refuseOn(asker: Asker, error: BehalfError): void {
-  const { head, body } = refusalAnswer(error, { audience: 'app', protocol: asker.head.protocol, hop: null, fields: [] });
+  const { head, body } = refusalAnswer(error, {
+    audience: 'app',
+    protocol: asker.head.protocol,
+    hop: null,
+    fields: [],
+  });
   asker.sendWhole(head, body);
 }
 

@@ -3,7 +3,11 @@
 let turn = 0;
 
 /** @param candidates at least one */
-export function chooseLeastLoaded<T>(candidates: readonly T[], loadOf: (candidate: T) => number, inTrouble: (candidate: T) => boolean): T {
+export function chooseLeastLoaded<T>(
+  candidates: readonly T[],
+  loadOf: (candidate: T) => number,
+  inTrouble: (candidate: T) => boolean,
+): T {
   if (candidates.length === 1) return candidates[0] as T;
   turn = (turn + 1) % 0x7fffffff;
   let best: T | null = null;

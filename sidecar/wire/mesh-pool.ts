@@ -6,12 +6,13 @@
 import { connect, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { BehalfError } from '../../errors/index.ts';
+import { CERTIFICATE_BACKDATE_S } from '../../identity/clock.ts';
 import { meshClientTlsOptions, verifyPeer } from '../../identity/mtls/index.ts';
 import type { IssuedIdentity, OwnIdentity } from '../../identity/own/own-identity.ts';
 import type { Peer, SendFacts } from '../call/seam.ts';
-import { parseAddress } from '../listen/address.ts';
-import { SIDECAR_ALPN } from '../listen/mesh.ts';
 import { chooseLeastLoaded } from '../traffic/choose.ts';
+import { parseAddress } from './address.ts';
+import { SIDECAR_ALPN } from './alpn.ts';
 import { type Http2Line, openHttp2Line } from './http2/client.ts';
 import type { PeerLine } from './relay.ts';
 import { createSentSlots } from './slots.ts';
@@ -76,7 +77,8 @@ export function createMeshPool({ identity, endpointsOf, connectTimeoutMs, nowS, 
 
   function choose(peer: Peer): Endpoint {
     const addresses = peer.endpoints ?? endpointsOf(peer);
-    if (addresses.length === 0) throw new BehalfError('upstream_unavailable', { to: peer.name, why: 'no endpoint is known' });
+    if (addresses.length === 0)
+      throw new BehalfError('upstream_unavailable', { to: peer.name, why: 'no endpoint is known' });
     const nowMs = performance.now();
     return chooseLeastLoaded(
       addresses.map((address) => endpointAt(peer, address)),
@@ -129,12 +131,21 @@ export function createMeshPool({ identity, endpointsOf, connectTimeoutMs, nowS, 
   function connectTo(endpoint: Endpoint): Promise<Connection> {
     const { peer, address } = endpoint;
     const at = parseAddress(address);
-    if (at.kind !== 'tcp' || closed) return Promise.reject(new BehalfError('upstream_unavailable', { to: peer.name, why: 'closed' }));
+    if (at.kind !== 'tcp' || closed)
+      return Promise.reject(new BehalfError('upstream_unavailable', { to: peer.name, why: 'closed' }));
     // INVARIANT: this identity's certificate is the one shown, and its WIT the one that signs what is sent here.
     const mine = identity.current();
     return new Promise((resolve, reject) => {
-      const socket = connect({ ...meshClientTlsOptions(identity), host: at.host, port: at.port, ALPNProtocols: [SIDECAR_ALPN] });
-      const late = setTimeout(() => fail(new BehalfError('upstream_unavailable', { to: peer.name, why: 'connecting took too long' })), connectTimeoutMs);
+      const socket = connect({
+        ...meshClientTlsOptions(identity),
+        host: at.host,
+        port: at.port,
+        ALPNProtocols: [SIDECAR_ALPN],
+      });
+      const late = setTimeout(
+        () => fail(new BehalfError('upstream_unavailable', { to: peer.name, why: 'connecting took too long' })),
+        connectTimeoutMs,
+      );
       function fail(error: BehalfError): void {
         clearTimeout(late);
         socket.destroy();
@@ -142,9 +153,17 @@ export function createMeshPool({ identity, endpointsOf, connectTimeoutMs, nowS, 
       }
       socket.setNoDelay(true);
       socket.on('error', (error: NodeJS.ErrnoException) => {
-        fail(new BehalfError('upstream_unavailable', { to: peer.name, why: error.code ?? error.message }, { cause: error }));
+        fail(
+          new BehalfError(
+            'upstream_unavailable',
+            { to: peer.name, why: error.code ?? error.message },
+            { cause: error },
+          ),
+        );
       });
-      socket.on('close', () => fail(new BehalfError('upstream_unavailable', { to: peer.name, why: 'closed while connecting' })));
+      socket.on('close', () =>
+        fail(new BehalfError('upstream_unavailable', { to: peer.name, why: 'closed while connecting' })),
+      );
       socket.once('secureConnect', () => {
         try {
           resolve(take(endpoint, socket, mine));
@@ -160,7 +179,12 @@ export function createMeshPool({ identity, endpointsOf, connectTimeoutMs, nowS, 
     const { peer } = endpoint;
     const svid = verifyPeer(socket, identity, nowS(), 'server');
     if (svid.spiffeId !== peer.id) {
-      throw new BehalfError('peer_untrusted', { rule: 'spiffe_id', expected: peer.id, found: svid.spiffeId, serial: svid.serialHex });
+      throw new BehalfError('peer_untrusted', {
+        rule: 'spiffe_id',
+        expected: peer.id,
+        found: svid.spiffeId,
+        serial: svid.serialHex,
+      });
     }
     if (socket.alpnProtocol !== SIDECAR_ALPN) {
       throw new BehalfError('peer_untrusted', { rule: 'alpn', found: String(socket.alpnProtocol) });
@@ -169,7 +193,13 @@ export function createMeshPool({ identity, endpointsOf, connectTimeoutMs, nowS, 
       onUnusable: () => remove(endpoint, line),
       onClose: ignore,
     });
-    const facts: SendFacts = { peerSerialHex: svid.serialHex, identity: mine, slots: createSentSlots() };
+    const facts: SendFacts = {
+      peerSerialHex: svid.serialHex,
+      peerCertificateS256: svid.certificateS256,
+      peerIssuedS: svid.notBeforeS + CERTIFICATE_BACKDATE_S,
+      identity: mine,
+      slots: createSentSlots(),
+    };
     const replaceAtS = Math.min(replaceAt(mine), replaceAt(svid));
     return { facts, line, replaceAtS, ask: line.ask };
   }
@@ -188,7 +218,12 @@ export function createMeshPool({ identity, endpointsOf, connectTimeoutMs, nowS, 
         const outdated = connection.facts.identity.certificateS256 !== certificateS256;
         if (outdated || now >= connection.replaceAtS) succeed(endpoint, connection);
       }
-      if (endpoint.connections.length === 0 && endpoint.opening === null && endpoint.waiting === 0 && endpoint.peer.endpoints === null) {
+      if (
+        endpoint.connections.length === 0 &&
+        endpoint.opening === null &&
+        endpoint.waiting === 0 &&
+        endpoint.peer.endpoints === null
+      ) {
         endpoints.delete(key);
       }
     }
@@ -198,7 +233,8 @@ export function createMeshPool({ identity, endpointsOf, connectTimeoutMs, nowS, 
     if (endpoint.opening !== null || closed) return;
     open(endpoint).then(
       () => old.line.drain(),
-      (thrown) => log.warn({ err: thrown, peer: endpoint.peer.id }, 'connection could not be renewed; the old one serves on'),
+      (thrown) =>
+        log.warn({ err: thrown, peer: endpoint.peer.id }, 'connection could not be renewed; the old one serves on'),
     );
   }
 

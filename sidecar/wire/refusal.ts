@@ -2,8 +2,9 @@
  * A refusal as each protocol says it (WIRE section 4): a problem document (RFC 9457) over HTTP, status and details over
  * gRPC. Decides what a client outside the mesh is told.
  */
-import { BehalfError, ERROR_TABLE, type ErrorCode, PROBLEM_CONTENT_TYPE, problemBody } from '../../errors/index.ts';
+
 import { grpcAnswerOf, STATUS_DETAILS_KEY } from '../../errors/grpc-status.ts';
+import { BehalfError, ERROR_TABLE, type ErrorCode, PROBLEM_CONTENT_TYPE, problemBody } from '../../errors/index.ts';
 import type { AnswerHead, HeaderList, RequestHead } from '../call/head.ts';
 import type { Audience } from '../call/seam.ts';
 
@@ -66,7 +67,10 @@ const EMPTY = Buffer.alloc(0);
 function percentEncode(text: string): string {
   let out = '';
   for (const byte of Buffer.from(text, 'utf8')) {
-    out += byte >= 0x20 && byte <= 0x7e && byte !== 0x25 ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+    out +=
+      byte >= 0x20 && byte <= 0x7e && byte !== 0x25
+        ? String.fromCharCode(byte)
+        : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
   }
   return out;
 }

@@ -65,7 +65,15 @@ interface Running {
   gone: boolean;
 }
 
-export function createRelay({ hooks, app, peerLine, requestTimeoutMs, showInnerCodes, challenge, log }: RelayOptions): Relay {
+export function createRelay({
+  hooks,
+  app,
+  peerLine,
+  requestTimeoutMs,
+  showInnerCodes,
+  challenge,
+  log,
+}: RelayOptions): Relay {
   const running = new Set<Running>();
   const onDrained: (() => void)[] = [];
 
@@ -90,7 +98,8 @@ export function createRelay({ hooks, app, peerLine, requestTimeoutMs, showInnerC
     const { call, target } = verdict;
     const run = start(asker, call);
     try {
-      const answer = target.kind === 'app' ? await askApp(run, verdict.head) : await askPeer(run, verdict.head, target.peer);
+      const answer =
+        target.kind === 'app' ? await askApp(run, verdict.head) : await askPeer(run, verdict.head, target.peer);
       await release(run, answer);
     } catch (thrown) {
       await fail(run, thrown);
@@ -158,7 +167,9 @@ export function createRelay({ hooks, app, peerLine, requestTimeoutMs, showInnerC
   }
 
   function mayRepeat(run: Running, answer: Answer | NoAnswer): boolean {
-    return answer.kind === 'none' && answer.unprocessed && run.requestPump.replayable() && run.ending === null && !run.gone;
+    return (
+      answer.kind === 'none' && answer.unprocessed && run.requestPump.replayable() && run.ending === null && !run.gone
+    );
   }
 
   /** A sidecar that refuses says so in a field that apps cannot set; its own body goes on to our app as it is. */
@@ -232,7 +243,13 @@ export function createRelay({ hooks, app, peerLine, requestTimeoutMs, showInnerC
   }
 
   /** Records a refusal or failure, then answers it; `error` is null where nobody is left to answer. */
-  async function refuse(asker: Asker, call: Call, error: BehalfError | null, outcome: 'refused' | 'failed', byPeer: boolean): Promise<void> {
+  async function refuse(
+    asker: Asker,
+    call: Call,
+    error: BehalfError | null,
+    outcome: 'refused' | 'failed',
+    byPeer: boolean,
+  ): Promise<void> {
     let told = error;
     try {
       await hooks.onHead(call, {
@@ -298,7 +315,13 @@ export function createRelay({ hooks, app, peerLine, requestTimeoutMs, showInnerC
     running.delete(run);
     run.call.end = null;
     const ended = run.opened
-      ? { outcome, code, grpcStatus: grpcStatusOf(run), bytesIn: run.requestPump.bytes(), bytesOut: run.answerPump?.bytes() ?? 0 }
+      ? {
+          outcome,
+          code,
+          grpcStatus: grpcStatusOf(run),
+          bytesIn: run.requestPump.bytes(),
+          bytesOut: run.answerPump?.bytes() ?? 0,
+        }
       : null;
     hooks.onEnd(run.call, ended);
     if (running.size === 0) for (const done of onDrained.splice(0)) done();
@@ -323,7 +346,14 @@ export function createRelay({ hooks, app, peerLine, requestTimeoutMs, showInnerC
   function openingEvent(run: Running): void {
     run.opened = true;
     hooks
-      .onHead(run.call, { outcome: 'forwarded', code: null, byPeer: false, httpStatus: 0, grpcStatus: null, goesOn: true })
+      .onHead(run.call, {
+        outcome: 'forwarded',
+        code: null,
+        byPeer: false,
+        httpStatus: 0,
+        grpcStatus: null,
+        goesOn: true,
+      })
       .catch((thrown) => {
         run.ending ??= thrown instanceof BehalfError ? thrown : new BehalfError('internal');
         run.asked?.cancel();
@@ -348,7 +378,8 @@ export function createRelay({ hooks, app, peerLine, requestTimeoutMs, showInnerC
     },
     close() {
       clearInterval(sweeper);
-      for (const run of running) endByMesh(run, new BehalfError('upstream_unavailable', { why: 'the sidecar is stopping' }));
+      for (const run of running)
+        endByMesh(run, new BehalfError('upstream_unavailable', { why: 'the sidecar is stopping' }));
     },
   };
 }

@@ -21,14 +21,25 @@ export interface Http1Line extends Line {
 }
 
 export function createHttp1Line(address: AppAddress, connectTimeoutMs: number): Http1Line {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: MAX_SOCKETS, maxFreeSockets: MAX_IDLE_SOCKETS, scheduling: 'lifo' });
+  const agent = new http.Agent({
+    keepAlive: true,
+    maxSockets: MAX_SOCKETS,
+    maxFreeSockets: MAX_IDLE_SOCKETS,
+    scheduling: 'lifo',
+  });
   return {
     ask: (head, hasBody) => ask(head, hasBody, agent, address, connectTimeoutMs),
     close: () => agent.destroy(),
   };
 }
 
-function ask(head: RequestHead, hasBody: boolean, agent: http.Agent, address: AppAddress, connectTimeoutMs: number): Asked {
+function ask(
+  head: RequestHead,
+  hasBody: boolean,
+  agent: http.Agent,
+  address: AppAddress,
+  connectTimeoutMs: number,
+): Asked {
   const headers = [...joinCookies(head.headers)];
   headers.push('host', head.authority);
   if (hasBody && fieldOf(headers, 'content-length') === null) headers.push('transfer-encoding', 'chunked');

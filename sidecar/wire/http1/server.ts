@@ -56,14 +56,18 @@ export function createHttp1Server({ maxHeadBytes, onRequest, onMalformed }: Http
       socket.destroy();
       return;
     }
-    onMalformed(new BehalfError('request_malformed', { why: error.code ?? 'unreadable' }), socket as Socket, (answer, body) =>
-      sendRaw(socket as Socket, answer, body),
+    onMalformed(
+      new BehalfError('request_malformed', { why: error.code ?? 'unreadable' }),
+      socket as Socket,
+      (answer, body) => sendRaw(socket as Socket, answer, body),
     );
   });
   // Without a listener Node would close the socket unanswered.
   server.on('connect', (_request, socket) =>
-    onMalformed(new BehalfError('request_malformed', { why: 'CONNECT is not served' }), socket as Socket, (answer, body) =>
-      sendRaw(socket as Socket, answer, body),
+    onMalformed(
+      new BehalfError('request_malformed', { why: 'CONNECT is not served' }),
+      socket as Socket,
+      (answer, body) => sendRaw(socket as Socket, answer, body),
     ),
   );
   return {
@@ -78,7 +82,8 @@ export function createHttp1Server({ maxHeadBytes, onRequest, onMalformed }: Http
 /** UNTRUSTED: everything in it. */
 function headOf(request: http.IncomingMessage): RequestHead | BehalfError {
   const raw = request.rawHeaders;
-  if (raw.length > MAX_FIELDS * 2) return new BehalfError('request_malformed', { why: 'too many header fields', limit: MAX_FIELDS });
+  if (raw.length > MAX_FIELDS * 2)
+    return new BehalfError('request_malformed', { why: 'too many header fields', limit: MAX_FIELDS });
   const hosts = valuesOf(raw, 'host');
   if (hosts.length > 1 || (hosts.length === 0 && request.httpVersion !== '1.0')) {
     return new BehalfError('request_malformed', { why: 'Host must occur once' });

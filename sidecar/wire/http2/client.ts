@@ -27,7 +27,11 @@ export interface Http2Line extends Line {
  * Speaks HTTP/2 on a connected socket. `onUnusable` is called once, when it takes no more requests; `onClose` once, when
  * the connection has ended.
  */
-export function openHttp2Line(socket: Duplex, authority: string, events: { onUnusable(): void; onClose(): void }): Http2Line {
+export function openHttp2Line(
+  socket: Duplex,
+  authority: string,
+  events: { onUnusable(): void; onClose(): void },
+): Http2Line {
   const session = http2.connect(`http://${authority}`, {
     createConnection: () => socket,
     settings: { enablePush: false, initialWindowSize: STREAM_WINDOW, maxHeaderListSize: MAX_ANSWER_HEAD_BYTES },
@@ -132,7 +136,11 @@ function refusedBySession(thrown: unknown): Asked {
   return {
     body: DEAD_END,
     finish: ignore,
-    answer: Promise.resolve({ kind: 'none', why, unprocessed: why.startsWith('ERR_HTTP2_GOAWAY') || why === 'ERR_HTTP2_INVALID_SESSION' }),
+    answer: Promise.resolve({
+      kind: 'none',
+      why,
+      unprocessed: why.startsWith('ERR_HTTP2_GOAWAY') || why === 'ERR_HTTP2_INVALID_SESSION',
+    }),
     cancel: ignore,
   };
 }

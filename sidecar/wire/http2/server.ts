@@ -39,7 +39,10 @@ export interface Http2Connection {
 }
 
 /** Speaks HTTP/2 on a socket, of which bytes may already have been read and put back. */
-export function takeHttp2(socket: Duplex, { maxHeadBytes, onRequest, onMalformed, onClose }: Http2ServerOptions): Http2Connection {
+export function takeHttp2(
+  socket: Duplex,
+  { maxHeadBytes, onRequest, onMalformed, onClose }: Http2ServerOptions,
+): Http2Connection {
   const session = http2.performServerHandshake(socket, {
     settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: maxHeadBytes, initialWindowSize: STREAM_WINDOW },
     maxHeaderListPairs: MAX_FIELDS + PSEUDO_FIELDS,

@@ -24,7 +24,9 @@ export function parseAddress(text: string): Address {
 
 /** Whether a TCP address can be reached from this machine only. */
 export function isLoopback(address: Address): boolean {
-  return address.kind === 'unix' || address.host === 'localhost' || address.host === '::1' || address.host.startsWith('127.');
+  return (
+    address.kind === 'unix' || address.host === 'localhost' || address.host === '::1' || address.host.startsWith('127.')
+  );
 }
 
 /**

@@ -1,0 +1,58 @@
+/**
+ * Decisions remembered: `decideCall` is a pure function of the snapshot and of the facts below, so that the same facts need
+ * not be asked twice. A new snapshot forgets all. Bounded; the oldest goes first.
+ */
+import type { Delegation } from '../../delegation/index.ts';
+import type { SpiffeId } from '../../identity/index.ts';
+import {
+  type CompiledSnapshot,
+  type Decision,
+  type DelegationFacts,
+  decideCall,
+  factsOfDelegation,
+  type MatchedRoute,
+} from '../../policy/index.ts';
+
+const MAX_DECISIONS = 8_192;
+
+export interface DecisionCache {
+  decide(compiled: CompiledSnapshot, call: DecisionInput): Decision;
+}
+
+export interface DecisionInput {
+  readonly nowS: number;
+  readonly caller: SpiffeId;
+  readonly service: SpiffeId;
+  readonly route: MatchedRoute | null;
+  readonly delegation: Delegation;
+}
+
+export function createDecisionCache(): DecisionCache {
+  let known = new Map<string, Decision>();
+  let madeFor: CompiledSnapshot | null = null;
+  return {
+    decide(compiled, { nowS, caller, service, route, delegation }) {
+      const facts = factsOfDelegation(delegation);
+      // The one fact that is not in the key: a snapshot ends. Past its end nothing is looked up.
+      if (route === null || nowS > compiled.validUntilS)
+        return decideCall(compiled, { nowS, caller, service, route, facts });
+      if (madeFor !== compiled) {
+        known = new Map();
+        madeFor = compiled;
+      }
+      const key = keyOf(caller, route.name, facts);
+      const before = known.get(key);
+      if (before !== undefined) return before;
+      const decision = decideCall(compiled, { nowS, caller, service, route, facts });
+      if (known.size >= MAX_DECISIONS) known.delete(known.keys().next().value as string);
+      known.set(key, decision);
+      return decision;
+    },
+  };
+}
+
+/** INVARIANT: every fact that `decideCall` reads stands in the key (`own` follows from the subject, the service is our own). */
+function keyOf(caller: SpiffeId, route: string, facts: DelegationFacts): string {
+  const { subject, client, consent, purpose, scopes, actors, depth } = facts;
+  return JSON.stringify([caller, route, subject, client, consent, purpose, depth, scopes, actors]);
+}

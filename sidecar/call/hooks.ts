@@ -1,0 +1,89 @@
+/** The hooks of `seam.ts`, made of the steps of a call: who judges, what is recorded, what runs and must end. */
+
+import { type ErrorCode, isErrorCode } from '../../errors/index.ts';
+import type { EventBody } from '../../proto/behalf/audit/v1/audit.ts';
+import { stripMeshHeaders } from '../facts/index.ts';
+import { hopEndEvent, hopEvent } from '../report/hop-record.ts';
+import { judgeEntry } from './entry.ts';
+import type { CallEnvironment } from './environment.ts';
+import { type AnswerHead, fieldOf } from './head.ts';
+import { judgeInbound } from './inbound.ts';
+import type { MeshCall } from './mesh-call.ts';
+import { judgeOutbound, sendFields } from './outbound.ts';
+import type { Answered, Call, CallHooks, ConnectionRefusal, Ended, SendFacts, Verdict } from './seam.ts';
+
+export function createCallHooks(env: CallEnvironment): CallHooks {
+  return {
+    onInbound: (head, peer) => started(env, judgeInbound(env, head, peer)),
+    onOutbound: async (head, peer) => started(env, await judgeOutbound(env, head, peer)),
+    onEntry: async (head, address) => started(env, await judgeEntry(env, head, address)),
+    onSend: (call, connection) => sendFields(env, call as MeshCall, connection),
+    answerFields(call) {
+      const { slot } = call as MeshCall;
+      return slot === null ? [] : ['delegation-slot', slot];
+    },
+    onPeerAnswer,
+    onHead: (call, answered) => recordHead(env, call as MeshCall, answered),
+    onEnd: (call, ended) => recordEnd(env, call as MeshCall, ended),
+    strip: stripMeshHeaders,
+    onConnectionRefused: (refused) => env.reporter.record(refusalEvent(refused)),
+  };
+}
+
+/** INVARIANT: a call that was let in stands in the index from the turn in which it was judged, so that no revocation misses it. */
+function started(env: CallEnvironment, verdict: Verdict): Verdict {
+  if (verdict.kind === 'forward') env.running.add(verdict.call as MeshCall);
+  return verdict;
+}
+
+/** Takes the slot that the peer acknowledges; gives the code if the peer's sidecar refused. */
+export function onPeerAnswer(_call: Call, connection: SendFacts, head: AnswerHead): ErrorCode | null {
+  const slot = fieldOf(head.headers, 'delegation-slot');
+  if (slot !== null) connection.slots.acknowledge(slot);
+  const code = fieldOf(head.headers, 'delegation-error');
+  return code !== null && isErrorCode(code) ? code : null;
+}
+
+/** One event a side; all of one turn go to the kernel together. */
+export async function recordHead(
+  env: Pick<CallEnvironment, 'reporter' | 'me'>,
+  call: MeshCall,
+  answered: Answered,
+): Promise<void> {
+  if (call.records.length === 1)
+    return env.reporter.record(hopEvent(call.records[0] as MeshCall['records'][number], answered, env.me));
+  await Promise.all(call.records.map((record) => env.reporter.record(hopEvent(record, answered, env.me))));
+}
+
+export function recordEnd(
+  env: Pick<CallEnvironment, 'reporter' | 'running' | 'contexts'>,
+  call: MeshCall,
+  ended: Ended | null,
+): void {
+  env.running.remove(call);
+  if (call.handle !== null) env.contexts.ended(call.handle);
+  if (ended === null) return;
+  for (const record of call.records) {
+    // The answer is out already: what cannot be recorded now is closed as unknown by the spool after a restart.
+    env.reporter.record(hopEndEvent(record, ended)).catch(ignore);
+  }
+}
+
+/** A connection that ended before any request. */
+export function refusalEvent({ listener, error, address, peer, peerSerialHex }: ConnectionRefusal): EventBody {
+  const rule = error.detail['rule'] ?? error.detail['why'];
+  const serial = peerSerialHex.length % 2 === 0 ? peerSerialHex : `0${peerSerialHex}`;
+  return {
+    body: 'connectionRefused',
+    connectionRefused: {
+      code: error.code,
+      rule: typeof rule === 'string' ? rule : '',
+      peerAddress: address,
+      peerSerial: Buffer.from(serial, 'hex'),
+      peer,
+      listener,
+    },
+  };
+}
+
+function ignore(): void {}

@@ -1,0 +1,51 @@
+/** One call as the steps of `call/` know it: what stands behind the `Call` that `wire/` carries around. */
+import type { RevocableFacts, VerifiedChain, VerifiedRoot } from '../../delegation/index.ts';
+import type { BehalfError } from '../../errors/index.ts';
+import type { HopRecord } from '../report/hop-record.ts';
+import type { Audience, Call, Peer } from './seam.ts';
+
+export interface MeshCall extends Call {
+  /** One account a side that we write; two where an entry hands a request straight on to a peer. */
+  readonly records: HopRecord[];
+  /** Handle that the app was given for it. */
+  handle: string | null;
+  /** Chain to acknowledge by slot on the answer. */
+  slot: string | null;
+  outgoing: Outgoing | null;
+  /** What a revocation can hit, for calls that run. */
+  revocable: RevocableFacts | null;
+  /** Whether the authority's live state bears on it. */
+  delegated: boolean;
+  startedS: number;
+  /** Whether it may still go on under another snapshot; null where that is not ours to judge. */
+  stillAllowed: (() => BehalfError | null) | null;
+}
+
+/** What a call to a peer is made of. */
+export interface Outgoing {
+  readonly peer: Peer;
+  readonly parent: VerifiedRoot | VerifiedChain | null;
+  readonly narrowTo: readonly string[] | null;
+  readonly record: HopRecord;
+  readonly parentHop: string | null;
+  readonly request: string;
+  attempts: number;
+}
+
+export function newMeshCall(audience: Audience, record: HopRecord, nowS: number): MeshCall {
+  return {
+    audience,
+    get hop() {
+      return record.hop.hop;
+    },
+    end: null,
+    records: [record],
+    handle: null,
+    slot: null,
+    outgoing: null,
+    revocable: null,
+    delegated: false,
+    startedS: nowS,
+    stillAllowed: null,
+  };
+}

@@ -1,0 +1,159 @@
+/**
+ * A call of the own app to a peer: find the delegation that it belongs to (WIRE section 5), narrow it, and, once a connection
+ * is chosen, sign the link that hands it on.
+ */
+import type { VerifiedChain, VerifiedRoot } from '../../delegation/index.ts';
+import { type DelegationHop, formatHop } from '../../delegation/index.ts';
+import { BehalfError } from '../../errors/index.ts';
+import { edgeOf, narrowOver, ownScopesOf } from '../../policy/index.ts';
+import { stripMeshHeaders } from '../facts/index.ts';
+import { type HopRecord, newHopRecord, noteDelegation } from '../report/hop-record.ts';
+import type { CallEnvironment } from './environment.ts';
+import type { HeaderList, RequestHead } from './head.ts';
+import { type MeshCall, newMeshCall, type Outgoing } from './mesh-call.ts';
+import type { Peer, SendFacts, Verdict } from './seam.ts';
+import { checkFresh, checkOwnStanding } from './standing.ts';
+import { revocationCode, withPeer } from './streams.ts';
+
+/** The way in which a call's delegation was found, and the place in the tree that it has. */
+interface Found {
+  readonly parent: VerifiedRoot | VerifiedChain;
+  readonly carrier: string;
+  readonly parentHop: string | null;
+  readonly request: string;
+}
+
+/** Judges one call of the app; never throws. */
+export async function judgeOutbound(env: CallEnvironment, head: RequestHead, to: Peer | null): Promise<Verdict> {
+  const peer = to ?? env.peerNamed(head.authority);
+  const call = newOutboundCall(env, head, peer);
+  const record = call.records[0] as HopRecord;
+  try {
+    if (peer === null) throw new BehalfError('route_unknown', { host: head.authority.slice(0, 80) });
+    checkOwnStanding(env);
+    const found = await findDelegation(env, head, peer, record);
+    call.outgoing = goOn(env, found, peer, record);
+    call.delegated = true;
+    call.revocable = found.parent.revocable;
+    return { kind: 'forward', call, target: { kind: 'peer', peer }, head: peerHead(head, peer, to !== null) };
+  } catch (thrown) {
+    const error = thrown instanceof BehalfError ? thrown : new BehalfError('internal', {}, { cause: thrown });
+    return { kind: 'refuse', call, error };
+  }
+}
+
+export function newOutboundCall(env: CallEnvironment, head: RequestHead, peer: Peer | null): MeshCall {
+  const hop: DelegationHop = { hop: env.hopMinter.next(), parent: null, request: newRequestId(env) };
+  const record = newHopRecord({
+    side: 'SIDE_CALLER',
+    caller: env.me,
+    callee: peer?.id ?? '',
+    method: head.method,
+    protocol: head.protocol,
+    hop,
+  });
+  record.ownSerialHex = env.identity.current().serialHex;
+  return newMeshCall('app', record, env.nowS());
+}
+
+export function newRequestId({ random }: CallEnvironment): string {
+  return random(12).toString('base64url');
+}
+
+/** The context that the call names, or the workload's own authority where the edge is marked so. Never the latest request. */
+async function findDelegation(env: CallEnvironment, head: RequestHead, peer: Peer, record: HopRecord): Promise<Found> {
+  const resolved = env.contexts.resolve(head.headers);
+  if (resolved !== null) {
+    const { delegation, hopId, requestId } = resolved.inbound;
+    return {
+      parent: delegation,
+      carrier: resolved.carrier,
+      parentHop: hopId.toString('base64url'),
+      request: requestId.toString('base64url'),
+    };
+  }
+  const compiled = env.state.snapshot();
+  if (compiled === null) throw new BehalfError('snapshot_stale', { why: 'no snapshot' });
+  const scopes = ownScopesOf(compiled, env.me, peer.id);
+  if (scopes === null) throw new BehalfError('delegation_missing', { to: peer.id });
+  const parent = await env.roots.forOwn(peer.id, scopes);
+  return { parent, carrier: 'own', parentHop: null, request: record.hop.request };
+}
+
+/** What the call goes on with: the edge must exist, and what it lets through is what is left. */
+export function goOn(
+  env: CallEnvironment,
+  { parent, carrier, parentHop, request }: Found,
+  peer: Peer,
+  record: HopRecord,
+): Outgoing {
+  noteDelegation(record, parent);
+  record.carrier = carrier;
+  record.hop = { hop: record.hop.hop, parent: parentHop, request };
+  checkFresh(env);
+  const hit = env.state.revocations.hit(parent.revocable);
+  if (hit !== null) throw new BehalfError(revocationCode(hit), { kind: hit.kind });
+  const compiled = env.state.snapshot();
+  if (compiled === null) throw new BehalfError('snapshot_stale', { why: 'no snapshot' });
+  record.numbers = env.state.numbers();
+  if (env.nowS() > compiled.validUntilS) throw new BehalfError('snapshot_stale', { validUntil: compiled.validUntilS });
+  const edge = edgeOf(compiled, env.me, peer.id);
+  if (edge === null) throw new BehalfError('policy_denied', { why: 'no edge', from: env.me, to: peer.id });
+  return { peer, parent, narrowTo: narrowOver(edge, parent.scope), record, parentHop, request, attempts: 0 };
+}
+
+/** The head that the peer gets, without what the connection adds: no carrier of ours leaves, used or not. */
+export function peerHead(head: RequestHead, peer: Peer, byPort: boolean): RequestHead {
+  // On a peer's own port the app writes our address as the host, which means nothing there.
+  return { ...head, authority: byPort ? peer.name : head.authority, headers: stripMeshHeaders(head.headers) };
+}
+
+/**
+ * Signs the hand-over for one attempt on one connection, with the WIT that belongs to its certificate.
+ * @throws {BehalfError} as `mintLink`
+ */
+export function sendFields(env: CallEnvironment, call: MeshCall, connection: SendFacts): HeaderList {
+  const { outgoing } = call;
+  if (outgoing === null || outgoing.parent === null)
+    throw new BehalfError('internal', { why: 'no delegation to send' });
+  const { parent, peer, narrowTo, record } = outgoing;
+  noteAttempt(env, outgoing, connection);
+  const { chain, isNew } = env.links.get({
+    parent,
+    to: peer.id,
+    narrowTo,
+    signer: connection.identity,
+    nowS: env.nowS(),
+  });
+  if (isNew) {
+    const { chainId, txnToken, delegationChain, delegationCredentials } = chain;
+    env.reporter.recordChain({ chainId, txnToken, delegationChain, delegationCredentials });
+  }
+  record.chainId = chain.chainId;
+  record.depth = chain.depth;
+  record.scope = chain.scope.join(' ');
+  record.actors = parent.parent.workloads;
+  const { peerCertificateS256: certificate, peerIssuedS: iat } = connection;
+  call.revocable = withPeer(parent.revocable, { iat, workload: peer.id, certificate, jti: null, kid: null });
+  const hop = ['delegation-hop', formatHop(record.hop)];
+  const slot = chain.chainId.toString('base64url');
+  if (connection.slots.acknowledged(slot)) return ['delegation-slot', slot, ...hop];
+  return [
+    'txn-token',
+    chain.txnToken,
+    'delegation-chain',
+    chain.delegationChain,
+    'delegation-credentials',
+    chain.delegationCredentials,
+    ...hop,
+  ];
+}
+
+/** Each attempt has a hop id of its own (WIRE section 2); the record is of the last one. */
+export function noteAttempt(env: CallEnvironment, outgoing: Outgoing, connection: SendFacts): void {
+  const { record, parentHop, request } = outgoing;
+  outgoing.attempts += 1;
+  if (outgoing.attempts > 1) record.hop = { hop: env.hopMinter.next(), parent: parentHop, request };
+  record.ownSerialHex = connection.identity.serialHex;
+  record.peerSerialHex = connection.peerSerialHex;
+}

@@ -1,0 +1,85 @@
+/**
+ * The calls that run, and what must end them (DESIGN section 4): a revocation of anything that they name, live state that
+ * went stale, a policy that no longer allows them, the longest life of a stream. Bounded by the relay's limit of calls.
+ */
+import { type RevocableFacts, type Revocation, type RevocationSource, revocationHits } from '../../delegation/index.ts';
+import { BehalfError, type ErrorCode } from '../../errors/index.ts';
+import type { MeshCall } from './mesh-call.ts';
+
+const SWEEP_MS = 250;
+
+export interface RunningCalls {
+  add(call: MeshCall): void;
+  remove(call: MeshCall): void;
+  /** Ends what a revocation hits; gives how many. */
+  revoke(revocation: Revocation, source: RevocationSource): number;
+  /** Judges each again under a new snapshot. */
+  rejudge(): void;
+  size(): number;
+  close(): void;
+}
+
+export interface RunningCallsOptions {
+  /** Throws `revocation_stale` where live state that bears on such calls is too old. */
+  checkFresh(delegated: boolean): void;
+  readonly maxAgeS: () => number;
+  readonly nowS: () => number;
+}
+
+export function createRunningCalls({ checkFresh, maxAgeS, nowS }: RunningCallsOptions): RunningCalls {
+  const calls = new Set<MeshCall>();
+
+  function sweep(): void {
+    const staleOwn = thrownBy(() => checkFresh(false));
+    const staleDelegated = thrownBy(() => checkFresh(true));
+    const oldest = nowS() - maxAgeS();
+    for (const call of calls) {
+      const stale = call.delegated ? staleDelegated : staleOwn;
+      if (stale !== null) call.end?.(stale);
+      else if (call.startedS < oldest) call.end?.(new BehalfError('stream_expired', { maxAgeS: maxAgeS() }));
+    }
+  }
+
+  const sweeper = setInterval(sweep, SWEEP_MS);
+  sweeper.unref();
+  return {
+    add: (call) => void calls.add(call),
+    remove: (call) => void calls.delete(call),
+    revoke(revocation, source) {
+      let ended = 0;
+      for (const call of calls) {
+        if (call.revocable === null || !revocationHits(revocation, source, call.revocable)) continue;
+        call.end?.(new BehalfError(revocationCode(revocation), { kind: revocation.kind }));
+        ended += 1;
+      }
+      return ended;
+    },
+    rejudge() {
+      for (const call of calls) {
+        const refusal = call.stillAllowed?.() ?? null;
+        if (refusal !== null) call.end?.(refusal);
+      }
+    },
+    size: () => calls.size,
+    close: () => clearInterval(sweeper),
+  };
+}
+
+/** WIRE section 4: kind `consent` is `consent_withdrawn`, all others `delegation_revoked`. */
+export function revocationCode({ kind }: Revocation): ErrorCode {
+  return kind === 'consent' ? 'consent_withdrawn' : 'delegation_revoked';
+}
+
+/** Facts of a delegation together with those of the TLS peer. */
+export function withPeer(facts: RevocableFacts | null, peer: RevocableFacts['signers'][number]): RevocableFacts {
+  return { root: facts?.root ?? null, signers: [...(facts?.signers ?? []), peer] };
+}
+
+function thrownBy(check: () => void): BehalfError | null {
+  try {
+    check();
+    return null;
+  } catch (thrown) {
+    return thrown instanceof BehalfError ? thrown : new BehalfError('internal', {}, { cause: thrown });
+  }
+}

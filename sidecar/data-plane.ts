@@ -1,0 +1,142 @@
+/** The ports and what carries calls between them: listeners, relay, connections to peers and to the app. */
+import { connect } from 'node:net';
+import type { Logger } from 'pino';
+import { BehalfError } from '../errors/index.ts';
+import type { OwnIdentity } from '../identity/own/index.ts';
+import { challengeFor } from './call/challenge.ts';
+import type { CallHooks, Peer } from './call/seam.ts';
+import type { AppConfig, ResolvedSidecarConfig } from './config.ts';
+import { listenMesh } from './listen/mesh.ts';
+import { type Listener, listenPlain } from './listen/plain.ts';
+import type { UidGuard } from './listen/uid-guard.ts';
+import { parseAddress } from './wire/address.ts';
+import type { Line } from './wire/exchange.ts';
+import { createHttp1Line } from './wire/http1/client.ts';
+import { createAppH2Line } from './wire/http2/app-line.ts';
+import { createMeshPool } from './wire/mesh-pool.ts';
+import { createRelay } from './wire/relay.ts';
+
+/** Calls under way get this long to end when the sidecar stops. */
+const DRAIN_MS = 5_000;
+
+export interface DataPlane {
+  readonly addresses: {
+    readonly mesh: string | null;
+    readonly entry: string | null;
+    readonly shared: string | null;
+    readonly peers: Readonly<Record<string, string>>;
+  };
+  close(): Promise<void>;
+}
+
+export interface DataPlaneOptions {
+  readonly config: ResolvedSidecarConfig;
+  readonly identity: OwnIdentity;
+  readonly hooks: CallHooks;
+  readonly peers: readonly Peer[];
+  readonly guard: UidGuard;
+  endpointsOf(peer: Peer): readonly string[];
+  readonly log: Logger;
+}
+
+export async function startDataPlane({
+  config,
+  identity,
+  hooks,
+  peers,
+  guard,
+  endpointsOf,
+  log,
+}: DataPlaneOptions): Promise<DataPlane> {
+  const nowS = () => Date.now() / 1000;
+  const { connectMs, requestMs } = config.timeouts;
+  const pool = createMeshPool({ identity, endpointsOf, connectTimeoutMs: connectMs, nowS, log });
+  const app = config.app === undefined ? null : openAppLine(config.app, connectMs);
+  const relay = createRelay({
+    hooks,
+    app,
+    peerLine: pool.line,
+    requestTimeoutMs: requestMs,
+    showInnerCodes: config.entry?.refusals === 'code',
+    challenge: challengeFor(config.entry),
+    log,
+  });
+  const onRefused = hooks.onConnectionRefused;
+  const listeners: Listener[] = [];
+  const opened = <T extends Listener>(listener: T): T => {
+    listeners.push(listener);
+    return listener;
+  };
+
+  async function openLocal(listen: string, peer: Peer | null): Promise<string> {
+    const options = { listen, kind: 'local' as const, guard, onRefused, log };
+    const listener = await listenPlain({
+      ...options,
+      onRequest: (asker) => relay.carry(asker, () => hooks.onOutbound(asker.head, peer)),
+    });
+    return opened(listener).address;
+  }
+
+  try {
+    const addresses: Record<string, string> = {};
+    for (const [i, peer] of peers.entries()) {
+      const listen = config.peers[i]?.listen;
+      if (listen !== undefined) addresses[peer.name] = await openLocal(listen, peer);
+    }
+    const shared = config.shared === undefined ? null : await openLocal(config.shared.listen, null);
+    const mesh = config.mesh === undefined ? null : opened(await openMesh(config.mesh.listen)).address;
+    const entry = config.entry === undefined ? null : opened(await openEntry(config.entry.listen)).address;
+    return { addresses: { mesh, entry, shared, peers: addresses }, close };
+  } catch (thrown) {
+    await close();
+    throw thrown;
+  }
+
+  function openMesh(listen: string): Promise<Listener> {
+    return listenMesh({
+      listen,
+      identity,
+      nowS,
+      onRequest: (asker, peer) => relay.carry(asker, () => hooks.onInbound(asker.head, peer)),
+      onRefused,
+      log,
+    });
+  }
+
+  function openEntry(listen: string): Promise<Listener> {
+    return listenPlain({
+      listen,
+      kind: 'entry',
+      guard: { active: false, admit: () => true },
+      onRequest: (asker, socket) => relay.carry(asker, () => hooks.onEntry(asker.head, socket.remoteAddress ?? '')),
+      onRefused,
+      log,
+    });
+  }
+
+  /** New calls stop, those under way end by themselves or are broken off after a while, then everything is closed. */
+  async function close(): Promise<void> {
+    for (const listener of listeners) listener.drain();
+    await relay.drained(DRAIN_MS);
+    relay.close();
+    pool.close();
+    app?.close();
+    for (const listener of listeners) listener.destroy();
+  }
+}
+
+function openAppLine({ address, protocol }: AppConfig, connectTimeoutMs: number): Line & { close(): void } {
+  const at = parseAddress(address);
+  if (protocol === 'http1') {
+    return createHttp1Line(
+      at.kind === 'unix' ? { socketPath: at.path } : { host: at.host, port: at.port },
+      connectTimeoutMs,
+    );
+  }
+  if (at.kind === 'tcp' && at.port === 0)
+    throw new BehalfError('config_invalid', { key: 'app.address', why: 'port 0' });
+  return createAppH2Line(
+    () => (at.kind === 'unix' ? connect({ path: at.path }) : connect({ host: at.host, port: at.port })),
+    connectTimeoutMs,
+  );
+}

@@ -1,0 +1,101 @@
+/**
+ * Roots for user requests and for the workload's own calls, obtained from the authority and reused by the rules of WIRE
+ * section 1: for the same credential and the same scope asked, for a short time, and never once anything in it was revoked.
+ */
+import { hash } from 'node:crypto';
+import {
+  type Revocation,
+  type RevocationSource,
+  type RootContext,
+  revocationHits,
+  type VerifiedRoot,
+  verifyRoot,
+} from '../../delegation/index.ts';
+import type { SpiffeId } from '../../identity/index.ts';
+import type { OwnIdentity } from '../../identity/own/own-identity.ts';
+import type { RootSource } from '../call/environment.ts';
+import type { ExchangeOrder, ExchangeStream } from './exchange-stream.ts';
+
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
+const JWT = 'urn:ietf:params:oauth:token-type:jwt';
+/** Roots kept; the oldest goes first. */
+const MAX_ROOTS = 16_384;
+/** A root is handed out only while this much of its life is left, as it has to be signed on. */
+const LEFT_S = 5;
+
+export interface Roots extends RootSource {
+  revoke(revocation: Revocation, source: RevocationSource): void;
+  clear(): void;
+}
+
+export interface RootsOptions {
+  readonly exchange: ExchangeStream;
+  readonly identity: OwnIdentity;
+  readonly nowS: () => number;
+  /** Longest reuse in seconds; 0 for none. */
+  readonly reuseS: () => number;
+  /** Keys and live state to judge what the authority sent. */
+  readonly context: () => RootContext;
+}
+
+interface Kept {
+  readonly root: VerifiedRoot;
+  readonly sinceS: number;
+}
+
+export function createRoots({ exchange, identity, nowS, reuseS, context }: RootsOptions): Roots {
+  const kept = new Map<string, Kept>();
+  /** One exchange a key at a time: who asks meanwhile gets its root. */
+  const asking = new Map<string, Promise<VerifiedRoot>>();
+
+  function obtain(key: string, order: ExchangeOrder): Promise<VerifiedRoot> | VerifiedRoot {
+    const before = kept.get(key);
+    if (before !== undefined) {
+      if (mayReuse(before)) return before.root;
+      kept.delete(key);
+    }
+    const running = asking.get(key);
+    if (running !== undefined && reuseS() > 0) return running;
+    const asked = mint(order)
+      .then((root) => {
+        keep(key, root);
+        return root;
+      })
+      .finally(() => asking.delete(key));
+    asking.set(key, asked);
+    return asked;
+  }
+
+  async function mint(order: ExchangeOrder): Promise<VerifiedRoot> {
+    return verifyRoot(await exchange.exchange(order), context());
+  }
+
+  function mayReuse({ root, sinceS }: Kept): boolean {
+    const now = nowS();
+    return now - sinceS < reuseS() && root.expS - now > LEFT_S;
+  }
+
+  function keep(key: string, root: VerifiedRoot): void {
+    if (reuseS() <= 0) return;
+    if (kept.size >= MAX_ROOTS) kept.delete(kept.keys().next().value as string);
+    kept.set(key, { root, sinceS: nowS() });
+  }
+
+  return {
+    forToken(token, scopes, fresh) {
+      const order: ExchangeOrder = { subjectToken: token, subjectTokenType: ACCESS_TOKEN, scope: scopes.join(' ') };
+      if (fresh) return mint(order);
+      // The token itself is not kept: its hash names it.
+      return obtain(`token ${hash('sha256', token, 'base64url')} ${[...scopes].sort().join(' ')}`, order);
+    },
+    forOwn(to: SpiffeId, scopes) {
+      const { wit, witS256 } = identity.current();
+      const order: ExchangeOrder = { subjectToken: wit, subjectTokenType: JWT, scope: scopes.join(' '), ownTo: to };
+      return obtain(`own ${witS256} ${to} ${[...scopes].sort().join(' ')}`, order);
+    },
+    revoke(revocation, source) {
+      for (const [key, { root }] of kept) if (revocationHits(revocation, source, root.revocable)) kept.delete(key);
+    },
+    clear: () => kept.clear(),
+  };
+}

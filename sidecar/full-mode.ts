@@ -1,0 +1,149 @@
+/** What `mode: full` has beyond mutual TLS: the mesh's state, roots, handles, and the calls that must end with any of them. */
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Reporter } from '../audit/report/index.ts';
+import {
+  createChainCache,
+  createHopMinter,
+  createHopWindow,
+  createOnceStore,
+  HOP_PREFIX_BYTES,
+  revocationHits,
+} from '../delegation/index.ts';
+import { DEFAULT_CLOCK_RULE } from '../identity/clock.ts';
+import { parseSpiffeId, partId } from '../identity/index.ts';
+import { connectService } from '../identity/mtls/index.ts';
+import type { OwnIdentity } from '../identity/own/index.ts';
+import { serviceOf } from '../policy/index.ts';
+import { tokenExchange } from '../proto/behalf/authority/v1/authority.ts';
+import { type StateView, watchState } from '../state/index.ts';
+import { type ContextTable, createContextTable } from './call/context.ts';
+import { createDecisionCache } from './call/decisions.ts';
+import type { CallEnvironment } from './call/environment.ts';
+import { createCallHooks } from './call/hooks.ts';
+import { createLinkCache } from './call/links.ts';
+import type { CallHooks, Peer } from './call/seam.ts';
+import { rootContext } from './call/standing.ts';
+import { createRunningCalls, revocationCode } from './call/streams.ts';
+import type { ResolvedSidecarConfig } from './config.ts';
+import { openExchangeStream } from './exchange/exchange-stream.ts';
+import { createNoRoots } from './exchange/no-authority.ts';
+import { createRoots, type Roots } from './exchange/roots.ts';
+
+/** Used until a snapshot says otherwise. */
+const DEFAULT_ROOT_REUSE_S = 30;
+const DEFAULT_STREAM_MAX_AGE_S = 3_600;
+/** How often ended entries are swept out of caches. */
+const SWEEP_MS = 10_000;
+
+export interface FullMode {
+  readonly hooks: CallHooks;
+  readonly contexts: ContextTable;
+  readonly state: StateView;
+  /** mTLS ports of a peer, from the snapshot. */
+  endpointsOf(peer: Peer): readonly string[];
+  close(): Promise<void>;
+}
+
+export interface FullModeOptions {
+  readonly config: ResolvedSidecarConfig;
+  readonly identity: OwnIdentity;
+  readonly reporter: Reporter;
+  peerNamed(authority: string): Peer | null;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+export function startFullMode({ config, identity, reporter, peerNamed, log, signal }: FullModeOptions): FullMode {
+  const nowS = () => Date.now() / 1000;
+  const state = watchState({ identity, collectorAddress: config.collectorAddress, log, signal });
+  const contexts = createContextTable({ random: randomBytes, now: nowS });
+  const settings = () => state.snapshot()?.snapshot.settings ?? null;
+  const { roots, closeRoots } = openRoots();
+  const running = createRunningCalls({
+    checkFresh(delegated) {
+      const nowMs = performance.now();
+      state.checkFresh(nowMs, 'ca');
+      if (delegated) state.checkFresh(nowMs, 'authority');
+    },
+    maxAgeS: () => settings()?.stream_max_age_s ?? DEFAULT_STREAM_MAX_AGE_S,
+    nowS,
+  });
+  const env: CallEnvironment = {
+    identity,
+    me: identity.spiffeId,
+    state,
+    contexts,
+    chains: createChainCache(),
+    onceStore: createOnceStore({ startedAtS: nowS() }),
+    hopWindow: createHopWindow(),
+    hopMinter: createHopMinter(randomBytes(HOP_PREFIX_BYTES)),
+    links: createLinkCache(randomBytes),
+    decisions: createDecisionCache(),
+    running,
+    roots,
+    reporter,
+    clock: DEFAULT_CLOCK_RULE,
+    nowS,
+    random: randomBytes,
+    peerNamed,
+    entryForward: config.entry?.forward === undefined ? null : peerNamed(config.entry.forward),
+  };
+
+  function openRoots(): { roots: Roots; closeRoots: () => void } {
+    if (config.authorityAddress === undefined) return { roots: createNoRoots(), closeRoots: () => undefined };
+    const expect =
+      config.authorityId === undefined ? partId(identity.trustDomain, 'authority') : parseSpiffeId(config.authorityId);
+    const client = connectService(tokenExchange, { address: config.authorityAddress, identity, expect, log });
+    const exchange = openExchangeStream(client, log);
+    const reuseS = () => settings()?.root_reuse_s ?? DEFAULT_ROOT_REUSE_S;
+    const made = createRoots({ exchange, identity, nowS, reuseS, context: () => rootContext(env) });
+    return {
+      roots: made,
+      closeRoots() {
+        exchange.close();
+        client.close();
+      },
+    };
+  }
+
+  // Within one turn of its arrival a revocation stops calls, handles and streams.
+  const stopRevoking = state.onRevocation((revocation, source) => {
+    const code = revocationCode(revocation);
+    const ended = running.revoke(revocation, source);
+    contexts.revoke((delegation) => (revocationHits(revocation, source, delegation.revocable) ? code : null));
+    roots.revoke(revocation, source);
+    env.chains.evictRevoked(revocation, source);
+    env.links.clear();
+    log.info({ kind: revocation.kind, source, ended }, 'revocation in force');
+  });
+  const stopSnapshots = state.onSnapshot(() => running.rejudge());
+  const stopBundles = identity.onChange((what) => {
+    if (what === 'bundle') env.chains.clear();
+  });
+  const sweeper = setInterval(() => {
+    env.chains.evictExpired(nowS());
+    env.hopWindow.forgetIdle(nowS());
+  }, SWEEP_MS);
+  sweeper.unref();
+
+  return {
+    hooks: createCallHooks(env),
+    contexts,
+    state,
+    endpointsOf(peer) {
+      const compiled = state.snapshot();
+      return compiled === null ? [] : (serviceOf(compiled, peer.id)?.endpoints ?? []);
+    },
+    async close() {
+      stopRevoking();
+      stopSnapshots();
+      stopBundles();
+      clearInterval(sweeper);
+      running.close();
+      contexts.close();
+      closeRoots();
+      await state.close();
+    },
+  };
+}

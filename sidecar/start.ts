@@ -1,0 +1,227 @@
+/**
+ * Starts a sidecar: identity, record, mesh state, then the ports. The order is the order of what a call needs, so that no
+ * port takes a call that could not be judged or put on record. Aborting the signal drains and ends it.
+ */
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { openReporter, type Reporter } from '../audit/report/index.ts';
+import { createHopMinter, HOP_PREFIX_BYTES } from '../delegation/index.ts';
+import { BehalfError } from '../errors/index.ts';
+import { parseSpiffeId } from '../identity/index.ts';
+import { type OwnIdentity, openIdentity } from '../identity/own/index.ts';
+import { createMtlsHooks } from './call/mtls-hooks.ts';
+import type { CallHooks, Peer } from './call/seam.ts';
+import { type PeerConfig, type ResolvedSidecarConfig, resolveConfig, type SidecarConfig } from './config.ts';
+import { startDataPlane } from './data-plane.ts';
+import { type FullMode, startFullMode } from './full-mode.ts';
+import { createUidGuard } from './listen/uid-guard.ts';
+import { startLocalApi } from './local-api/index.ts';
+
+/** Addresses that were taken; null where the configuration has none. */
+export interface SidecarReady {
+  readonly service: string;
+  readonly mesh: string | null;
+  readonly entry: string | null;
+  readonly shared: string | null;
+  readonly localApi: string | null;
+  readonly peers: Readonly<Record<string, string>>;
+  readonly workloadApi: string | null;
+}
+
+export interface SidecarDeps {
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+export interface RunningSidecar {
+  readonly ready: SidecarReady;
+  /** Resolves when everything has ended after the signal. */
+  readonly closed: Promise<void>;
+}
+
+/**
+ * @throws {BehalfError} `config_invalid`, `attestation_failed` and what else the CA refuses with, `port_in_use`,
+ *   `data_directory_unusable`
+ */
+export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Promise<RunningSidecar> {
+  checkConfig(resolveConfig(config));
+  const { log, signal } = deps;
+  const identity = await openIdentity({ trust: config.trust, dataDir: config.dataDir, log, signal });
+  try {
+    return await runSidecar(config, identity, deps);
+  } catch (thrown) {
+    await identity.close();
+    throw thrown;
+  }
+}
+
+/** The same with an identity that is already there; it is closed with the sidecar. */
+export async function runSidecar(
+  given: SidecarConfig,
+  identity: OwnIdentity,
+  deps: SidecarDeps,
+): Promise<RunningSidecar> {
+  const config = checkConfig(resolveConfig(given));
+  const me = parseSpiffeId(config.service);
+  if (identity.spiffeId !== me) throw new BehalfError('config_invalid', { service: me, issued: identity.spiffeId });
+  const stop = new AbortController();
+  try {
+    return await openParts(config, identity, deps, stop);
+  } catch (thrown) {
+    stop.abort();
+    throw thrown;
+  }
+}
+
+async function openParts(
+  config: ResolvedSidecarConfig,
+  identity: OwnIdentity,
+  { log, signal }: SidecarDeps,
+  stop: AbortController,
+): Promise<RunningSidecar> {
+  const reporter = openReporter({
+    spoolDir: join(config.dataDir, 'spool'),
+    collectorAddress: config.collectorAddress,
+    identity,
+    log,
+    signal: stop.signal,
+    ...(config.audit?.durability === undefined ? {} : { durability: config.audit.durability }),
+  });
+  const peers = config.peers.map(peerOf);
+  const byName = new Map(peers.map((peer) => [peer.name, peer]));
+  const peerNamed = (authority: string) => byName.get(hostOf(authority)) ?? null;
+  const full =
+    config.mode === 'full' ? startFullMode({ config, identity, reporter, peerNamed, log, signal: stop.signal }) : null;
+  const hooks = full?.hooks ?? mtlsHooks(identity, reporter, peerNamed);
+  const guard = createUidGuard({ allowedUid: config.allowedUid ?? null, log });
+  const plane = await startDataPlane({
+    config,
+    identity,
+    hooks,
+    peers,
+    guard,
+    endpointsOf: full?.endpointsOf ?? noEndpoints,
+    log,
+  });
+  const localApi = await openLocalApi(config, full, identity, reporter, log, stop.signal);
+  const workloadApi = await openWorkloadApi(config, identity, log, stop.signal);
+  await reporter.record({ body: 'part', part: { state: 'started', detail: 'sidecar' } });
+
+  const closed = new Promise<void>((resolve) => {
+    const end = (): void => {
+      void close().then(resolve, (thrown) => {
+        log.error({ err: thrown }, 'sidecar did not end cleanly');
+        resolve();
+      });
+    };
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+  });
+
+  async function close(): Promise<void> {
+    await plane.close();
+    await localApi?.close();
+    await workloadApi?.close();
+    await full?.close();
+    await reporter.record({ body: 'part', part: { state: 'stopped', detail: 'sidecar' } }).catch(() => undefined);
+    await reporter.close();
+    stop.abort();
+    await identity.close();
+  }
+
+  const ready: SidecarReady = {
+    service: identity.spiffeId,
+    ...plane.addresses,
+    localApi: localApi?.address ?? null,
+    workloadApi: workloadApi === null ? null : (config.workloadApi?.socket ?? null),
+  };
+  return { ready, closed };
+}
+
+function mtlsHooks(
+  identity: OwnIdentity,
+  reporter: Reporter,
+  peerNamed: (authority: string) => Peer | null,
+): CallHooks {
+  return createMtlsHooks({
+    identity,
+    me: identity.spiffeId,
+    reporter,
+    hopMinter: createHopMinter(randomBytes(HOP_PREFIX_BYTES)),
+    nowS: () => Date.now() / 1000,
+    random: randomBytes,
+    peerNamed,
+  });
+}
+
+function openLocalApi(
+  config: ResolvedSidecarConfig,
+  full: FullMode | null,
+  identity: OwnIdentity,
+  reporter: Reporter,
+  log: Logger,
+  signal: AbortSignal,
+) {
+  if (config.localApi === undefined || full === null) return Promise.resolve(null);
+  const { contexts, state } = full;
+  const allowedUid = config.allowedUid ?? null;
+  return startLocalApi({
+    listen: config.localApi.listen,
+    contexts,
+    state,
+    service: identity.spiffeId,
+    reporter,
+    allowedUid,
+    log,
+    signal,
+  });
+}
+
+async function openWorkloadApi(config: ResolvedSidecarConfig, identity: OwnIdentity, log: Logger, signal: AbortSignal) {
+  if (config.workloadApi === undefined) return null;
+  // Loaded only where it is served: it brings libraries that no call needs.
+  const { startWorkloadApi } = await import('./workload-api/index.ts');
+  return startWorkloadApi({
+    socket: config.workloadApi.socket,
+    identity,
+    allowedUid: config.allowedUid ?? null,
+    log,
+    signal,
+  });
+}
+
+/** What the schema cannot say. */
+function checkConfig(config: ResolvedSidecarConfig): ResolvedSidecarConfig {
+  if (config.mode === 'mtls' && config.devMode !== true) {
+    throw new BehalfError('config_invalid', {
+      key: 'mode',
+      why: '`mtls` checks no delegation and no policy; it needs `devMode: true`',
+    });
+  }
+  const names = new Set(config.peers.map(({ name }) => name));
+  if (names.size !== config.peers.length)
+    throw new BehalfError('config_invalid', { key: 'peers', why: 'a name twice' });
+  const forward = config.entry?.forward;
+  if (forward !== undefined && !names.has(forward))
+    throw new BehalfError('config_invalid', { key: 'entry.forward', why: 'no peer of that name' });
+  if (config.entry !== undefined && config.mode === 'full' && config.authorityAddress === undefined) {
+    throw new BehalfError('config_invalid', { key: 'authorityAddress', why: 'an entry listener needs it' });
+  }
+  return config;
+}
+
+function peerOf({ name, id, endpoints }: PeerConfig): Peer {
+  return { name, id: parseSpiffeId(id), endpoints: endpoints ?? null };
+}
+
+/** The host of an authority, without its port and a final dot. */
+function hostOf(authority: string): string {
+  const colon = authority.lastIndexOf(':');
+  const host = colon < 0 ? authority : authority.slice(0, colon);
+  return host.endsWith('.') ? host.slice(0, -1) : host;
+}
+
+function noEndpoints(): readonly string[] {
+  return [];
+}
