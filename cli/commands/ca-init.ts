@@ -36,19 +36,22 @@ export const command = defineCommand({
     const dataDir = required(values['data-dir'], 'data-dir');
     const trustDomain = parseTrustDomain(required(values['trust-domain'], 'trust-domain'));
     const passphrase = readSecret(required(values['passphrase-file'], 'passphrase-file'));
-    const pkcs12 =
-      values.pkcs12 === undefined
+    const passphraseOf12 = values['pkcs12-passphrase-file'];
+    const made = await initCa({
+      dataDir,
+      trustDomain,
+      passphrase,
+      ...(values.pkcs12 === undefined
         ? {}
         : {
             pkcs12: {
-              file: values.pkcs12,
-              passphrase:
-                values['pkcs12-passphrase-file'] === undefined ? '' : readSecret(values['pkcs12-passphrase-file']),
+              data: read(values.pkcs12),
+              passphrase: passphraseOf12 === undefined ? '' : readSecret(passphraseOf12),
             },
-          };
-    const made = await initCa({ dataDir, trustDomain, passphrase, ...pkcs12 });
-    return respond(values.json, { trustDomain, dataDir, ...made }, () => [
-      `the certificate authority of ${trustDomain} is in ${dataDir}; give ${dataDir}/bundle.json to every part`,
+          }),
+    });
+    return respond(values.json, { dataDir, ...made }, () => [
+      `the certificate authority of ${trustDomain} is in ${dataDir}; give ${made.bundleFile} to every part`,
     ]);
   },
 });
@@ -60,8 +63,12 @@ function required(value: string | undefined, name: string): string {
 
 /** The first line of a file, which is how secrets come in files. */
 function readSecret(file: string): string {
+  return read(file).toString('utf8').split(/\r?\n/, 1)[0]!;
+}
+
+function read(file: string): Buffer {
   try {
-    return readFileSync(file, 'utf8').split(/\r?\n/, 1)[0]!;
+    return readFileSync(file);
   } catch (cause) {
     throw new BehalfError(
       'key_unusable',

@@ -53,13 +53,13 @@ export const command = defineCommand({
       if (values.keep === undefined) rmSync(folder, { recursive: true, force: true });
     };
     let mesh: Mesh;
+    const user = mode === 'full' ? (await import('../dev/pair-user.ts')).makePairUser(dir) : null;
     try {
-      const authority = mode === 'full' ? (await import('../dev/pair-user.ts')).PAIR_AUTHORITY : {};
       const plan = pairPlan({
         upstream,
         protocol,
         mode,
-        authority,
+        authority: user?.authority ?? {},
         ...(ttlS === undefined ? {} : { certificateTtlS: ttlS }),
       });
       mesh = await startMesh({
@@ -76,7 +76,7 @@ export const command = defineCommand({
     }
     try {
       const files = await benchFiles(mesh);
-      const token = mode === 'full' ? await (await import('../dev/pair-user.ts')).obtainPairToken(mesh.file) : null;
+      const token = user === null ? null : await user.obtainToken(mesh.file);
       const [near, far] = mesh.file.services as [MeshFile['services'][number], MeshFile['services'][number]];
       const facts = { ready: true, local: near.peers['far']!, entry: near.entry, mtls: far.mesh, dir: files, token };
       if (values.json === true) answer(facts);

@@ -10,8 +10,6 @@ export const PAIR_IDS = {
 } as const;
 /** What `near` and `bench` may do at `far`, for a user and on their own. */
 export const PAIR_SCOPES = ['upstream:read', 'upstream:write'] as const;
-export const PAIR_CLIENT = { clientId: 'dev-client', redirectUri: 'http://127.0.0.1/callback' } as const;
-export const PAIR_PURPOSE = 'trying out a server behind two sidecars';
 
 function workload(name: string): SpiffeId {
   return parseSpiffeId(`spiffe://${PAIR_DOMAIN}/dev/${name}`);

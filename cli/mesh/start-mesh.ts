@@ -3,7 +3,7 @@
  * other, and ends all of them together. If one cannot start, none is left; if one ends by itself, the mesh says so.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { Logger } from 'pino';
 import { stringify } from 'yaml';
@@ -22,6 +22,7 @@ import { assignPorts } from './port-assignment.ts';
 import { putSnapshot } from './put-snapshot.ts';
 import type { StateDir } from './state-dir.ts';
 
+const CA_PASSPHRASE = 'operator/ca-passphrase';
 const CLI = new URL('../behalf.ts', import.meta.url).pathname;
 /** Join tokens are used within seconds of their making. */
 const JOIN_TOKEN_TTL_S = 300;
@@ -82,7 +83,7 @@ export async function startMesh({ plan, dir, log, signal, progress = () => {} }:
       trustDomain: plan.trustDomain,
       listen: paths.port('ca'),
       unixSocket: paths.caSocket,
-      passphraseFile: dir.file('ca', 'passphrase'),
+      passphraseFile: dir.file(CA_PASSPHRASE),
       collectorAddress: paths.port('collector'),
       ...(plan.certificateTtlS === undefined ? {} : { ttlS: plan.certificateTtlS, allowShortLives: true }),
     });
@@ -157,11 +158,10 @@ export async function startMesh({ plan, dir, log, signal, progress = () => {} }:
 
 /** Makes root, intermediate and bundle on the first start. The passphrase stands first: an interrupted start tries again with it. */
 async function initCaOnce(dir: StateDir, plan: MeshPlan): Promise<void> {
-  const passphraseFile = dir.file('ca', 'passphrase');
   const dataDir = dir.folder('ca');
   if (existsSync(dir.file('ca', 'bundle.json'))) return;
   const passphrase = randomBytes(24).toString('base64url');
-  writeFileSync(passphraseFile, passphrase, { mode: 0o600 });
+  dir.write(CA_PASSPHRASE, passphrase);
   const { initCa } = await import('../../ca/init.ts');
   await initCa({ dataDir, trustDomain: plan.trustDomain, passphrase });
 }

@@ -21,8 +21,8 @@ import { BehalfError } from '../../errors/index.ts';
 
 /** Names a directory as ours, so that we never clear another. */
 const MARKER = 'behalf-state';
-/** Longest path of a Unix socket that both Linux and macOS take, without the final zero. */
-const MAX_SOCKET_PATH = 103;
+/** Longest path of a Unix socket that every system takes (macOS 103), with a little left. */
+const MAX_SOCKET_PATH = 100;
 
 export interface StateDir {
   readonly path: string;
