@@ -67,11 +67,11 @@ export interface ValidateJWTSVIDResponse {
 }
 
 export type SpiffeWorkloadApi = {
-  fetchX509Svid: ServerStream<X509SVIDRequest, X509SVIDResponse>;
+  fetchX509SVID: ServerStream<X509SVIDRequest, X509SVIDResponse>;
   fetchX509Bundles: ServerStream<X509BundlesRequest, X509BundlesResponse>;
-  fetchJwtsvid: Unary<JWTSVIDRequest, JWTSVIDResponse>;
-  fetchJwtBundles: ServerStream<JWTBundlesRequest, JWTBundlesResponse>;
-  validateJwtsvid: Unary<ValidateJWTSVIDRequest, ValidateJWTSVIDResponse>;
+  fetchJWTSVID: Unary<JWTSVIDRequest, JWTSVIDResponse>;
+  fetchJWTBundles: ServerStream<JWTBundlesRequest, JWTBundlesResponse>;
+  validateJWTSVID: Unary<ValidateJWTSVIDRequest, ValidateJWTSVIDResponse>;
 };
 
 export const spiffeWorkloadApi = defineService<SpiffeWorkloadApi>(

@@ -1,0 +1,1 @@
+export { startWorkloadApi, type WorkloadApi, type WorkloadApiOptions } from './start-workload-api.ts';
