@@ -1,0 +1,70 @@
+/**
+ * Revocation of workloads, WITs and certificates: kept here, so that what is revoked cannot renew, and sent through the
+ * authority's signed live state, so that peers refuse it (WIRE.md section 3).
+ */
+import type { DatabaseSync } from 'node:sqlite';
+import { BehalfError } from '../../errors/index.ts';
+import { parseSpiffeId } from '../../identity/index.ts';
+import type { RevokeRequest } from '../../proto/behalf/ca/v1/ca.ts';
+import { LIFE_BOUNDS } from '../config.ts';
+import { type IssuedRecord, latestEnd } from '../issue/issued.ts';
+
+/** What this authority may revoke. */
+export type OwnKind = 'workload' | 'wit' | 'cert';
+
+export interface OwnRevocation {
+  readonly kind: OwnKind;
+  readonly value: string;
+  /** Seconds; hits what was issued at or before. */
+  readonly before: number;
+}
+
+/** Past the last certificate's end, for clocks that differ and chains that still run. */
+const KEEP_S = 600;
+const MAX_VALUE_LENGTH = 256;
+const SHA256_BASE64URL_LENGTH = 43;
+
+/**
+ * Takes an operator's request.
+ * @throws {BehalfError} `request_malformed`, `spiffe_id_invalid`
+ */
+export function parseRevocation({ kind, value }: RevokeRequest, nowS: number): OwnRevocation {
+  const before = Math.floor(nowS);
+  switch (kind) {
+    case 'workload':
+      return { kind, value: parseSpiffeId(value), before };
+    case 'wit':
+      if (value === '' || value.length > MAX_VALUE_LENGTH) break;
+      return { kind, value, before };
+    case 'cert':
+      if (value.length !== SHA256_BASE64URL_LENGTH) break;
+      return { kind, value, before };
+    default:
+      throw new BehalfError('request_malformed', { member: 'kind', why: 'not workload, wit or cert' });
+  }
+  throw new BehalfError('request_malformed', { member: 'value', why: `not a value of kind ${kind}` });
+}
+
+/** When nothing that it hits can verify any more, seconds. What is not in the books may live as long as anything may. */
+export function forgetAt(database: DatabaseSync, { kind, value, before }: OwnRevocation): number {
+  return (latestEnd(database, kind, value) ?? before + LIFE_BOUNDS.maxS) + KEEP_S;
+}
+
+/** Keeps a revocation; a later one of the same value replaces it. */
+export function keepRevocation(database: DatabaseSync, revocation: OwnRevocation, forgetAtS: number): void {
+  database.prepare('DELETE FROM revocations WHERE forget_at_s < ?').run(revocation.before);
+  database
+    .prepare('INSERT OR REPLACE INTO revocations (kind, value, before_s, forget_at_s) VALUES (?, ?, ?, ?)')
+    .run(revocation.kind, revocation.value, revocation.before, forgetAtS);
+}
+
+/** @throws {BehalfError} `peer_revoked` if the certificate, its WIT or its workload was revoked */
+export function checkNotRevoked(database: DatabaseSync, issued: IssuedRecord): void {
+  const row = database
+    .prepare(
+      `SELECT kind FROM revocations WHERE before_s >= ? AND
+       ((kind = 'workload' AND value = ?) OR (kind = 'wit' AND value = ?) OR (kind = 'cert' AND value = ?))`,
+    )
+    .get(issued.issuedS, issued.spiffeId, issued.witJti, issued.certificateS256);
+  if (row !== undefined) throw new BehalfError('peer_revoked', { kind: String(row['kind']), serial: issued.serialHex });
+}

@@ -1,0 +1,100 @@
+/** The gRPC service `CertificateAuthority`: attestation, renewal, the bundle stream, and keys that parts publish. */
+import type { ServerWritableStream } from '@grpc/grpc-js';
+import { BehalfError } from '../../errors/index.ts';
+import type { TrustDomain } from '../../identity/index.ts';
+import { type Implementation, requireCaller } from '../../identity/mtls/index.ts';
+import type { BundlesRequest, BundlesResponse, CertificateAuthority } from '../../proto/behalf/ca/v1/ca.ts';
+import type { Sent } from '../../proto/service.ts';
+import { attestRenewal, attestUnixPeer, redeemJoinToken } from '../attest/index.ts';
+import type { MeshDocument } from '../bundle/mesh-document.ts';
+import { changesOf, mergeKeys, ownerOfKeys, parsePublishedKeys } from '../bundle/published-keys.ts';
+import { listEntries } from '../entries/entries.ts';
+import { type IssuanceDeps, runIssuance } from './issuance.ts';
+import { createFailureLimit } from './limit-failures.ts';
+
+export interface CertificateAuthorityDeps extends IssuanceDeps {
+  readonly trustDomain: TrustDomain;
+  readonly ownerUid: number;
+}
+
+const MAX_FOLLOWERS = 10_000;
+
+/** Makes the service's handlers. */
+export function serveCertificateAuthority(deps: CertificateAuthorityDeps): Implementation<CertificateAuthority> {
+  const { database, document, clock, trustDomain, ownerUid, trail } = deps;
+  const failures = createFailureLimit(clock);
+  let followers = 0;
+  return {
+    attest: async (request, caller) => {
+      failures.check();
+      const attestor = request.attestation === 'unixPeer' ? 'unix_peer' : 'join_token';
+      try {
+        return await runIssuance(deps, 'attest', attestor, request, ({ publicKey }) => {
+          switch (request.attestation) {
+            case 'joinToken':
+              return redeemJoinToken(database, request.joinToken ?? '', publicKey, clock());
+            case 'unixPeer':
+              return attestUnixPeer(caller.unix, { trustDomain, ownerUid, entries: listEntries(database) });
+            default:
+              throw new BehalfError('attestation_failed', { why: 'no attestation that this authority knows' });
+          }
+        });
+      } catch (error) {
+        failures.failed();
+        throw error;
+      }
+    },
+    renew: (request, caller) => runIssuance(deps, 'renew', 'svid', request, () => attestRenewal(database, caller)),
+    bundles: (_request, stream) => {
+      if (followers >= MAX_FOLLOWERS) throw new BehalfError('overloaded', { what: 'followers of the bundle' });
+      followers += 1;
+      followDocument(stream, document, () => {
+        followers -= 1;
+      });
+    },
+    publishKeys: async ({ keysJson }, caller) => {
+      const by = requireCaller(caller);
+      const owner = ownerOfKeys(by, trustDomain);
+      const keys = parsePublishedKeys(keysJson, owner);
+      const before = document.bundle().document.behalf;
+      const changes = changesOf(before, mergeKeys(before, keys));
+      // On record before it can be used; if publishing then fails, the record shows an attempt.
+      for (const change of changes) await trail.record({ body: 'key', key: change });
+      return { sequence: document.publish((behalf) => mergeKeys(behalf, keys)) };
+    },
+  };
+}
+
+/** Sends the document now and whenever it changes. A slow follower gets the newest only: one document waits at most. */
+function followDocument(
+  stream: ServerWritableStream<BundlesRequest, Sent<BundlesResponse>>,
+  document: MeshDocument,
+  onEnd: () => void,
+): void {
+  let isBlocked = false;
+  let isBehind = false;
+  const send = (): void => {
+    if (isBlocked) {
+      isBehind = true;
+      return;
+    }
+    isBehind = false;
+    isBlocked = !stream.write({ bundle: document.statement() });
+  };
+  stream.on('drain', () => {
+    isBlocked = false;
+    if (isBehind) send();
+  });
+  const unfollow = document.onChange(send);
+  let isEnded = false;
+  const end = (): void => {
+    if (isEnded) return;
+    isEnded = true;
+    unfollow();
+    onEnd();
+  };
+  stream.on('cancelled', end);
+  stream.on('close', end);
+  stream.on('error', end);
+  send();
+}
