@@ -16,14 +16,16 @@ import type { InboundContext } from './inbound-context.ts';
 /** How long a handle outlives its response, for work that the app ends after it answered. */
 export const DEFAULT_CONTEXT_LINGER_MS = 10_000;
 /** Handles at most, all peers together. At it the peer with the most ended requests loses the oldest of them. */
-export const DEFAULT_MAX_CONTEXTS = 65_536;
+export const DEFAULT_MAX_CONTEXTS = 32_768;
 /** Handles at most of one peer's requests (requests from outside count as one peer). At it that peer loses its oldest ended one. */
-export const DEFAULT_MAX_CONTEXTS_PER_PEER = 32_768;
+export const DEFAULT_MAX_CONTEXTS_PER_PEER = 16_384;
 
 const HANDLE_BYTES = 16;
 /** Unpadded base64url of 16 bytes. */
 const HANDLE_LENGTH = 22;
 const SWEEP_INTERVAL_MS = 1_000;
+/** Random bytes that are drawn from the system at once: a call for 16 costs as much. */
+const RANDOM_POOL_BYTES = 4_096;
 /** Ended entries at the head of a queue that may be gone before it is cut. */
 const QUEUE_SLACK = 1_024;
 
@@ -95,7 +97,7 @@ export function createContextTable(options: ContextTableOptions = {}): ContextTa
   const maxTotal = options.maxTotal ?? DEFAULT_MAX_CONTEXTS;
   const maxPerPeer = options.maxPerPeer ?? DEFAULT_MAX_CONTEXTS_PER_PEER;
   const lingerMs = options.lingerMs ?? DEFAULT_CONTEXT_LINGER_MS;
-  const random = options.random ?? randomBytes;
+  const random = options.random ?? pooledRandom();
   const nowS = options.now ?? systemClock;
   const monotonicMs = options.monotonicMs ?? performance.now.bind(performance);
 
@@ -224,6 +226,20 @@ export function createContextTable(options: ContextTableOptions = {}): ContextTa
       entries.clear();
       shares.clear();
     },
+  };
+}
+
+/** Gives slices of a pool, each once. */
+function pooledRandom(): (bytes: number) => Buffer {
+  let pool = Buffer.alloc(0);
+  let at = 0;
+  return (bytes) => {
+    if (at + bytes > pool.length) {
+      pool = randomBytes(RANDOM_POOL_BYTES);
+      at = 0;
+    }
+    at += bytes;
+    return pool.subarray(at - bytes, at);
   };
 }
 
