@@ -28,7 +28,7 @@ function findCommand(argv: readonly string[]): { command: Command; rest: readonl
   }
   const asked = argv.filter((word) => !word.startsWith('-'));
   const isGroup = asked.length === 1 && Object.keys(COMMANDS).some((name) => name.startsWith(`${asked[0]} `));
-  if (asked.length === 0 || (isGroup && argv.length > asked.length)) return null;
+  if (asked.length === 0 || isGroup) return null;
   const given = asked.slice(0, 2).join(' ');
   const meant = nearestName(given, Object.keys(COMMANDS)) ?? nearestName(asked[0]!, Object.keys(COMMANDS));
   throw new BehalfError('usage', {
@@ -52,7 +52,7 @@ function showOverview(argv: readonly string[]): ExitCode {
   const width = Math.max(...names.map((name) => name.length));
   const lines = names.map((name) => `  ${name.padEnd(width)}  ${COMMANDS[name].summary}`);
   const text = `Usage: behalf <command> [flags]\n\n${lines.join('\n')}\n\n\`behalf <command> --help\` tells more about each. Exit codes: 0 yes or done, 1 no or failed, 2 wrong use.\n`;
-  const asked = argv.length > 0;
+  const asked = argv.includes('--help') || argv.includes('-h');
   (asked ? process.stdout : process.stderr).write(text);
   return asked ? 0 : 2;
 }
@@ -62,8 +62,16 @@ function report(thrown: unknown, json: boolean): ExitCode {
   const code = codeOf(thrown);
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   if (json) process.stdout.write(`${JSON.stringify({ ok: false, code, message })}\n`);
-  process.stderr.write(`behalf: ${message}\n`);
+  process.stderr.write(`${wording(thrown, message)}\n`);
   if (code === 'internal') process.stderr.write(`${thrown instanceof Error ? thrown.stack : ''}\n`);
-  else process.stderr.write(`        ${ERROR_TABLE[code].action}\n`);
+  else if (code !== 'usage') process.stderr.write(`        ${ERROR_TABLE[code].action}\n`);
   return code === 'usage' || code === 'config_invalid' ? 2 : 1;
+}
+
+/** Wrong use is told as every command line tool does; anything else by its code, which the documentation explains. */
+function wording(thrown: unknown, message: string): string {
+  if (!(thrown instanceof BehalfError) || thrown.code !== 'usage') return `behalf: ${message}`;
+  const { command = '', why = '' } = thrown.detail;
+  const name = isCommandName(String(command)) ? ` ${command}` : '';
+  return `behalf${name === '' && command !== '' ? `: ${command}` : name}: ${why}\nSee \`behalf${name} --help\`.`;
 }

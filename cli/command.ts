@@ -70,7 +70,7 @@ export function defineCommand<const F extends Flags>(spec: CommandSpec<F>): Comm
       const [least, most] = spec.positionals;
       if (positionals.length < least || positionals.length > most) {
         throw new BehalfError('usage', {
-          command: spec.usage,
+          command: nameOf(spec),
           why: positionals.length < least ? 'an argument is missing' : 'too many arguments',
         });
       }
@@ -97,10 +97,15 @@ function parse<F extends Flags>(
   } catch (cause) {
     throw new BehalfError(
       'usage',
-      { command: spec.usage, why: (cause as Error).message.split('. To specify')[0]! },
+      { command: nameOf(spec), why: (cause as Error).message.split('. To specify')[0]! },
       { cause },
     );
   }
+}
+
+/** The words of the usage before its arguments. */
+function nameOf({ usage }: Pick<CommandSpec<Flags>, 'usage'>): string {
+  return usage.split(/ (?=[[<A-Z-])/, 1)[0]!;
 }
 
 function helpOf(spec: CommandSpec<Flags>): string {

@@ -18,6 +18,7 @@ export function validateConfig<T>(schema: JsonSchema, value: unknown, locate: Lo
     strictRequired: false,
     strictTypes: false,
     allowUnionTypes: true,
+    formats: { uri: (text: string) => URL.canParse(text) },
   });
   const check = ajv.compile<T>(schema);
   if (check(value)) return value;

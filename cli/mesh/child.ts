@@ -68,13 +68,16 @@ export async function startChild(spec: ChildSpec, signal: AbortSignal): Promise<
   });
   const lines: string[] = [];
   let asked = false;
-  const { firstLine } = follow(process, spec, lines);
+  const { firstLine, written } = follow(process, spec, lines);
   const exited = new Promise<ChildExit>((resolve) => {
     process.once('error', (error) => {
       lines.push(error.message);
       if (process.pid === undefined) resolve({ code: null, signal: null, asked, lastLines: lines });
     });
-    process.once('close', (code, signal) => resolve({ code, signal, asked, lastLines: lines }));
+    process.once(
+      'close',
+      (code, signal) => void written.then(() => resolve({ code, signal, asked, lastLines: lines })),
+    );
   });
   const stop = async (): Promise<ChildExit> => {
     asked = true;
@@ -173,12 +176,20 @@ async function poll(isReady: () => Promise<boolean>, exited: Promise<ChildExit>)
   while (!over && !(await isReady())) await new Promise((resolve) => setTimeout(resolve, 25));
 }
 
-/** Copies both outputs into the log file, keeps the last lines, and gives the first line of standard output. */
-function follow(process: ChildProcess, spec: ChildSpec, lines: string[]): { firstLine: Promise<string> } {
+/**
+ * Copies both outputs into the log file, keeps the last lines, and gives the first line of standard output. `written` resolves
+ * once the log file has everything.
+ */
+function follow(
+  process: ChildProcess,
+  spec: ChildSpec,
+  lines: string[],
+): { firstLine: Promise<string>; written: Promise<void> } {
   const file = createWriteStream(spec.logFile, { flags: 'a', mode: 0o600 });
   // A full disk must not end the mesh by an unhandled error; the parts themselves say so then.
-  file.on('error', () => {});
-  process.once('close', () => file.end());
+  const { promise: written, resolve: allWritten } = Promise.withResolvers<void>();
+  file.on('error', () => allWritten());
+  process.once('close', () => file.end(allWritten));
   const { promise: firstLine, resolve } = Promise.withResolvers<string>();
   for (const stream of [process.stdout!, process.stderr!]) {
     const reader = createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY });
@@ -190,7 +201,7 @@ function follow(process: ChildProcess, spec: ChildSpec, lines: string[]): { firs
     });
     stream.on('error', () => {});
   }
-  return { firstLine };
+  return { firstLine, written };
 }
 
 /** A program that knows nothing of us is ended by the kernel when we are, where Debian's `setpriv` is there. */

@@ -3,7 +3,7 @@
  * other, and ends all of them together. If one cannot start, none is left; if one ends by itself, the mesh says so.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { Logger } from 'pino';
 import { stringify } from 'yaml';
@@ -23,6 +23,7 @@ import { putSnapshot } from './put-snapshot.ts';
 import type { StateDir } from './state-dir.ts';
 
 const CA_PASSPHRASE = 'operator/ca-passphrase';
+const AUTHORITY_PASSPHRASE = 'operator/authority-passphrase';
 const CLI = new URL('../behalf.ts', import.meta.url).pathname;
 /** Join tokens are used within seconds of their making. */
 const JOIN_TOKEN_TTL_S = 300;
@@ -158,12 +159,17 @@ export async function startMesh({ plan, dir, log, signal, progress = () => {} }:
 
 /** Makes root, intermediate and bundle on the first start. The passphrase stands first: an interrupted start tries again with it. */
 async function initCaOnce(dir: StateDir, plan: MeshPlan): Promise<void> {
+  const passphrase = readFileSync(passphraseOnce(dir, CA_PASSPHRASE), 'utf8');
   const dataDir = dir.folder('ca');
   if (existsSync(dir.file('ca', 'bundle.json'))) return;
-  const passphrase = randomBytes(24).toString('base64url');
-  dir.write(CA_PASSPHRASE, passphrase);
   const { initCa } = await import('../../ca/init.ts');
   await initCa({ dataDir, trustDomain: plan.trustDomain, passphrase });
+}
+
+/** The file with a random passphrase, made once: on one machine the file system's rights protect the keys, not a person's memory. */
+function passphraseOnce(dir: StateDir, name: string): string {
+  if (!existsSync(dir.file(name))) dir.write(name, randomBytes(24).toString('base64url'));
+  return dir.file(name);
 }
 
 async function startPart(children: Children, dir: StateDir, name: string, command: string, config: object) {
@@ -227,8 +233,12 @@ function authorityConfig(paths: MeshPaths, plan: MeshPlan): object {
     trust: trustOf(paths, plan, 'authority'),
     dataDir: paths.dir.folder('authority'),
     listen: paths.port('authority'),
+    passphraseFile: passphraseOnce(paths.dir, AUTHORITY_PASSPHRASE),
     http: { listen: paths.port('authority/http') },
     collectorAddress: paths.port('collector'),
+    devMode: true,
+    accounts: [],
+    clients: [],
     ...plan.authority,
   };
 }

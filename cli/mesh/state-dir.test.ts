@@ -1,0 +1,70 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { findFreePorts } from './ports.ts';
+import { takeStateDir } from './state-dir.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'behalf-state-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test('a directory is one supervisor’s at a time', () => {
+  const path = join(folder, 'a');
+  const dir = takeStateDir(path, { fresh: false });
+  expect(() => takeStateDir(path, { fresh: false })).toThrow(/another `behalf up` uses it/);
+  dir.release();
+  takeStateDir(path, { fresh: false }).release();
+});
+
+test('a directory with other things in it is not touched', () => {
+  const path = join(folder, 'b');
+  mkdirSync(path);
+  writeFileSync(join(path, 'thesis.txt'), 'mine');
+  expect(() => takeStateDir(path, { fresh: true })).toThrow(/data_directory_unusable/);
+  expect(existsSync(join(path, 'thesis.txt'))).toBe(true);
+});
+
+test('a place that cannot be a directory is data_directory_unusable', () => {
+  const file = join(folder, 'file');
+  writeFileSync(file, '');
+  expect(() => takeStateDir(join(file, 'under'), { fresh: false })).toThrow(/data_directory_unusable.*ENOTDIR/);
+});
+
+test('fresh begins anew, otherwise the state stays; files are their owner’s alone', () => {
+  const path = join(folder, 'c');
+  const first = takeStateDir(path, { fresh: false });
+  const file = first.write('sub/x.json', '1');
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(statSync(join(path, 'sub')).mode & 0o777).toBe(0o700);
+  first.release();
+  takeStateDir(path, { fresh: false }).release();
+  expect(existsSync(file)).toBe(true);
+  takeStateDir(path, { fresh: true }).release();
+  expect(existsSync(file)).toBe(false);
+});
+
+test('a socket is within the directory, or where its path is short enough; release removes it', async () => {
+  const near = takeStateDir(join(folder, 'd'), { fresh: false });
+  const far = takeStateDir(join(folder, 'e'.repeat(120)), { fresh: false });
+  for (const dir of [near, far]) {
+    const path = dir.socket('ca.sock');
+    expect(Buffer.byteLength(path)).toBeLessThanOrEqual(100);
+    const server = createServer().listen(path);
+    await new Promise((resolve) => server.once('listening', resolve));
+    dir.release();
+    expect(existsSync(path)).toBe(false);
+    await new Promise((resolve) => server.close(resolve));
+  }
+  expect(near.socket('x')).toBe(join(folder, 'd', 'x'));
+});
+
+test('free ports are different from each other and can be listened on', async () => {
+  const ports = await findFreePorts(20);
+  expect(new Set(ports).size).toBe(20);
+  for (const port of ports.slice(0, 3)) {
+    const server = createServer().listen(port, '127.0.0.1');
+    await new Promise((resolve, reject) => server.once('listening', resolve).once('error', reject));
+    await new Promise((resolve) => server.close(resolve));
+  }
+});
