@@ -1,0 +1,2 @@
+/** Central decisions. */
+export { type DecisionDeps, serveDecision } from './serve-decision.ts';
