@@ -27,23 +27,32 @@ function exchangeCaller(caller: Caller): ExchangeCaller {
   return { id, certificateS256: caller.certificateS256 };
 }
 
-async function answerAll(
+function answerAll(
   stream: grpc.ServerDuplexStream<ExchangeRequest, Sent<ExchangeResponse>>,
   caller: ExchangeCaller,
   exchange: Exchange,
   log: Logger,
-): Promise<void> {
-  const underway = new Set<Promise<void>>();
-  for await (const request of stream as AsyncIterable<ExchangeRequest>) {
-    const answered = answerOne(request, caller, exchange, log).then((answer) => {
-      underway.delete(answered);
-      if (!stream.cancelled) stream.write(answer);
-    });
-    underway.add(answered);
-    if (underway.size >= MAX_UNDERWAY) await Promise.race(underway);
-  }
-  await Promise.all(underway);
-  stream.end();
+): void {
+  let underway = 0;
+  let ended = false;
+  const answered = (answer: Sent<ExchangeResponse>): void => {
+    underway -= 1;
+    if (stream.cancelled) return;
+    // A caller that does not read its answers is not read from either, until it does.
+    if (stream.write(answer)) stream.resume();
+    else stream.pause();
+    if (ended && underway === 0) stream.end();
+  };
+  stream.on('data', (request: ExchangeRequest) => {
+    underway += 1;
+    if (underway >= MAX_UNDERWAY) stream.pause();
+    void answerOne(request, caller, exchange, log).then(answered);
+  });
+  stream.on('drain', () => stream.resume());
+  stream.on('end', () => {
+    ended = true;
+    if (underway === 0) stream.end();
+  });
 }
 
 /** Never throws: a refusal is an answer of its own, and the stream goes on. */

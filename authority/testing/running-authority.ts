@@ -4,7 +4,7 @@
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -66,7 +66,9 @@ export function testSnapshot(): PolicySnapshot {
 }
 
 /** Starts one. `close` leaves nothing behind. */
-export async function runAuthority(options: { peerOf?: () => MeshPeer | null } = {}): Promise<RunningAuthority> {
+export async function runAuthority(
+  options: { peerOf?: (request: IncomingMessage) => MeshPeer | null } = {},
+): Promise<RunningAuthority> {
   const dataDir = mkdtempSync(join(tmpdir(), 'behalf-authority-'));
   const database = openDatabase(dataDir);
   const keys = openKeys(dataDir, 'a passphrase for tests');
