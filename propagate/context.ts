@@ -47,7 +47,7 @@ export function detachConnections(): void {
 }
 
 /** The same function, run as work of no request. */
-export function withoutContext<F extends (...given: never[]) => unknown>(opens: F): F {
+function withoutContext<F extends (...given: never[]) => unknown>(opens: F): F {
   return function open(this: unknown, ...given: unknown[]): unknown {
     return storage.run(null, () => Reflect.apply(opens, this, given));
   } as unknown as F;

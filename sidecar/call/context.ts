@@ -14,11 +14,11 @@ import type { HeaderList } from './head.ts';
 import type { InboundContext } from './inbound-context.ts';
 
 /** How long a handle outlives its response, for work that the app ends after it answered. */
-export const DEFAULT_CONTEXT_LINGER_MS = 10_000;
+const DEFAULT_CONTEXT_LINGER_MS = 10_000;
 /** Handles at most, all peers together. At it the peer with the most ended requests loses the oldest of them. */
-export const DEFAULT_MAX_CONTEXTS = 32_768;
+const DEFAULT_MAX_CONTEXTS = 32_768;
 /** Handles at most of one peer's requests (requests from outside count as one peer). At it that peer loses its oldest ended one. */
-export const DEFAULT_MAX_CONTEXTS_PER_PEER = 16_384;
+const DEFAULT_MAX_CONTEXTS_PER_PEER = 16_384;
 
 const HANDLE_BYTES = 16;
 /** Unpadded base64url of 16 bytes. */

@@ -1,2 +1,1 @@
-export { type DelegationView, delegationView } from './delegation-view.ts';
-export { type LocalApi, type LocalApiOptions, startLocalApi } from './start-local-api.ts';
+export { type LocalApi, startLocalApi } from './start-local-api.ts';

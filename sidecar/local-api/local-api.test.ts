@@ -10,7 +10,7 @@ import { SHOP_SOURCE } from '../../policy/testing/shop.ts';
 import type { EventBody } from '../../proto/behalf/audit/v1/audit.ts';
 import { type ContextTable, createContextTable } from '../call/context.ts';
 import type { InboundContext } from '../call/inbound-context.ts';
-import { type LocalApi, type LocalApiOptions, startLocalApi } from './index.ts';
+import { type LocalApi, type LocalApiOptions, startLocalApi } from './start-local-api.ts';
 
 const PAYMENTS = parseSpiffeId('spiffe://shop.example/payments');
 const ORDERS = parseSpiffeId('spiffe://shop.example/orders');

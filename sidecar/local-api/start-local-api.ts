@@ -40,7 +40,7 @@ export interface LocalApi {
 }
 
 /** Resources are described in a few lines; more is refused. */
-export const MAX_BODY_BYTES = 65_536;
+const MAX_BODY_BYTES = 65_536;
 const MAX_HEAD_BYTES = 16_384;
 /** Connections at once; further ones are closed unanswered. */
 const MAX_CONNECTIONS = 1_024;

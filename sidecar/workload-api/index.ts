@@ -1,1 +1,1 @@
-export { startWorkloadApi, type WorkloadApi, type WorkloadApiOptions } from './start-workload-api.ts';
+export { startWorkloadApi } from './start-workload-api.ts';
