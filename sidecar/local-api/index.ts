@@ -1,1 +1,1 @@
-export { type LocalApi, startLocalApi } from './start-local-api.ts';
+export { startLocalApi } from './start-local-api.ts';
