@@ -33,6 +33,7 @@ beforeAll(async () => {
     let text = '';
     for await (const chunk of request) text += chunk;
     const body = JSON.parse(text);
+    if (request.headers['delegation-context'] === 'carol') response.statusCode = 503;
     asked.push({ context: request.headers['delegation-context'] as string | undefined, body });
     response.end(
       JSON.stringify({ decision: body.resource.properties.owner === `u:${request.headers['delegation-context']}` }),
@@ -110,6 +111,11 @@ test('an order of someone else is not paid: payments is told no', async () => {
     body: { error: 'this user may not charge this order' },
   });
   expect(asked.at(-1)).toMatchObject({ context: 'bob', body: { resource: { properties: { owner: 'u:alice' } } } });
+});
+
+test('where the sidecar cannot tell, no money moves, and the answer is not a no', async () => {
+  const { body } = await ask('carol', 'POST', '/orders', { item: 'lamp', amount: 1250 });
+  expect(await ask('carol', 'POST', '/checkout', { orderId: body['id'] })).toMatchObject({ status: 503 });
 });
 
 test('a parcel’s stream comes as it goes, and ends on both sides when its reader leaves', async () => {

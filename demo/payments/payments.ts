@@ -12,7 +12,7 @@ import { type ChargeRequest, type EchoedUser, PaymentsClient, type Receipt, type
 const DELEGATION_API = needed('DELEGATION_API');
 const ASK_TIMEOUT_MS = 5_000;
 
-/** OpenID AuthZEN: may the user on whose behalf this call comes do this to that order? Anything but a plain yes is a no. */
+/** OpenID AuthZEN: may the user on whose behalf this call comes do this to that order? */
 async function mayUser(
   action: string,
   { orderId, owner, amount }: ChargeRequest,
@@ -28,6 +28,8 @@ async function mayUser(
     }),
     signal: AbortSignal.timeout(ASK_TIMEOUT_MS),
   });
+  // A sidecar that cannot tell has not said no; either way no money moves.
+  if (answer.status >= 500) throw new Error(`the sidecar answered ${answer.status}`);
   if (!answer.ok) return false;
   const { decision } = (await answer.json()) as { decision?: unknown };
   return decision === true;
