@@ -17,7 +17,7 @@ const WINDOW_BYTES = 2 * 1024 * 1024;
 /** A collector that acknowledges nothing for so long is taken for dead, and the stream is opened anew. */
 const ACK_TIMEOUT_MS = 30_000;
 const FIRST_RETRY_MS = 100;
-const LONGEST_RETRY_MS = 5_000;
+const LONGEST_RETRY_MS = 2_000;
 
 export type ReportStream = ClientDuplexStream<Sent<ReportRequest>, ReportResponse>;
 

@@ -1,0 +1,93 @@
+/**
+ * The log's files, in the layout of C2SP tlog-tiles: anyone may copy the folder and verify it without this program.
+ *
+ * Trusted for: nothing. What is here can be made again from the record; a reader checks it against a signed checkpoint.
+ */
+import { readFileSync } from 'node:fs';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { HASH_BYTES, TILE_WIDTH, type TilePlace, tilePath } from '../../audit/merkle/index.ts';
+
+const CHECKPOINT = 'checkpoint';
+
+export interface TileFiles {
+  /** A tile's bytes, also where a wider one has taken its place; null where there is none. */
+  readonly read: (place: TilePlace) => Promise<Buffer | null>;
+  /** The same, at once: for proofs. */
+  readonly readNow: (place: TilePlace) => Buffer | null;
+  /** Puts a tile in place as a whole; a full one is synced and the partial ones before it are removed. */
+  readonly write: (place: TilePlace, bytes: Buffer) => Promise<void>;
+  readonly readCheckpoint: () => Promise<string | null>;
+  readonly writeCheckpoint: (checkpoint: string) => Promise<void>;
+}
+
+export function openTileFiles(dir: string): TileFiles {
+  const made = new Set<string>();
+
+  async function put(path: string, bytes: Buffer | string, durable: boolean): Promise<void> {
+    const folder = dirname(path);
+    if (!made.has(folder)) await mkdir(folder, { recursive: true, mode: 0o755 });
+    if (made.size > 1_000) made.clear();
+    made.add(folder);
+    // The file comes into its place whole: if the process dies before the rename, the old one stands, and the next start makes
+    // this one again from the record.
+    const next = `${path}.next`;
+    const file = await open(next, 'w', 0o644);
+    try {
+      await file.writeFile(bytes);
+      if (durable) await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await rename(next, path);
+  }
+
+  const pathOf = (place: TilePlace): string => join(dir, tilePath(place));
+  return {
+    async read(place) {
+      return (
+        (await readIfThere(pathOf(place))) ?? cutTo(place, await readIfThere(pathOf({ ...place, width: TILE_WIDTH })))
+      );
+    },
+    readNow(place) {
+      return readNowIfThere(pathOf(place)) ?? cutTo(place, readNowIfThere(pathOf({ ...place, width: TILE_WIDTH })));
+    },
+    async write(place, bytes) {
+      const isFull = place.width === TILE_WIDTH;
+      await put(pathOf(place), bytes, isFull);
+      // Whoever still reads a partial one finds the same bytes at the beginning of the full one.
+      if (isFull) await rm(`${pathOf(place)}.p`, { recursive: true, force: true });
+      if (isFull) made.delete(`${pathOf(place)}.p`);
+    },
+    async readCheckpoint() {
+      return (await readIfThere(join(dir, CHECKPOINT)))?.toString() ?? null;
+    },
+    writeCheckpoint: (checkpoint) => put(join(dir, CHECKPOINT), checkpoint, true),
+  };
+}
+
+/** The beginning of a full tile stands for a partial one. Bundles have no fixed width; readers take the entries they want. */
+function cutTo(place: TilePlace, full: Buffer | null): Buffer | null {
+  return full === null || place.level === 'entries' ? full : full.subarray(0, place.width * HASH_BYTES);
+}
+
+async function readIfThere(path: string): Promise<Buffer | null> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    return nullIfMissing(error);
+  }
+}
+
+function readNowIfThere(path: string): Buffer | null {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    return nullIfMissing(error);
+  }
+}
+
+function nullIfMissing(error: unknown): null {
+  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+  throw error;
+}
