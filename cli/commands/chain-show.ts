@@ -5,7 +5,7 @@ import { judgeRecorded, readRecorded, tellChain } from '../chain/judge-chain.ts'
 import { defineCommand } from '../command.ts';
 import { styleFor } from '../draw/style.ts';
 import { instant, shortName } from '../draw/words.ts';
-import { hopJson } from '../hops/draw-hops.ts';
+import { hopJson, routeOf } from '../hops/draw-hops.ts';
 import { joinHops, startUs } from '../hops/hop-view.ts';
 import { accountNames, connectQuery } from '../hops/query.ts';
 import { DIR_FLAG, directoryOf } from '../mesh/dir-flag.ts';
@@ -30,7 +30,7 @@ export const command = defineCommand({
       if (view === undefined) throw new BehalfError('not_found', { hop: hop!.slice(0, 40) });
       const { main } = view;
       const style = styleFor(process.stdout, values['no-color']);
-      const headline = `${main.hop.side === 'SIDE_ENTRY' ? 'outside' : shortName(main.hop.caller)} → ${shortName(main.hop.callee)}  ${main.hop.method} ${main.hop.route}  ${instant(startUs(view))} UTC`;
+      const headline = `${main.hop.side === 'SIDE_ENTRY' ? 'outside' : shortName(main.hop.caller)} → ${shortName(main.hop.callee)}  ${routeOf(main.hop)}  ${instant(startUs(view))} UTC`;
       if (chain === null) {
         const why = main.hop.chainId.length === 0 ? 'the call carried no delegation' : 'the chain is no longer kept';
         return respond(values.json, { ...hopJson(view), delegation: null, why }, () => [style.bold(headline), why]);

@@ -40,7 +40,7 @@ export const command = defineCommand({
           .slice(1)
           .map(
             (issuer) =>
-              `issued by    ${issuer.subject}, serial ${issuer.serial}, until ${instant(issuer.notAfterS * 1e6).slice(0, 10)}`,
+              `issued by    ${issuer.subject === '' ? 'an authority without a name' : issuer.subject}, serial ${issuer.serial}, until ${instant(issuer.notAfterS * 1e6).slice(0, 10)}`,
           ),
       ],
       left > 0 ? 0 : 1,
@@ -53,7 +53,7 @@ function describe(certificate: X509Certificate) {
   return {
     spiffeId: names.length === 1 ? names[0]!.slice(4) : null,
     serial: certificate.serialNumber.toLowerCase(),
-    subject: certificate.subject.replaceAll('\n', ', '),
+    subject: (certificate.subject ?? '').replaceAll('\n', ', '),
     notBeforeS: Math.floor(certificate.validFromDate.getTime() / 1000),
     notAfterS: Math.floor(certificate.validToDate.getTime() / 1000),
     key: `${certificate.publicKey.asymmetricKeyType} ${certificate.publicKey.asymmetricKeyDetails?.namedCurve ?? certificate.publicKey.asymmetricKeyDetails?.modulusLength ?? ''}`.trim(),

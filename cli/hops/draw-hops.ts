@@ -1,4 +1,5 @@
 /** Draws a user request for a person: who called whom, when, what was left of the scope, what was decided, who proved what. */
+import type { Hop } from '../../proto/behalf/audit/v1/audit.ts';
 import { printable, type Style } from '../draw/style.ts';
 import { drawTree, type TreeNode } from '../draw/tree.ts';
 import { count, duration, instant, shortName } from '../draw/words.ts';
@@ -17,7 +18,7 @@ export function drawRequest(request: RequestView, style: Style, nameSubject: Nam
   const client = personal?.clientId ? `, through the client ${printable(personal.clientId)}` : '';
   return [
     `${style.bold(`request ${request.request}`)}  ${instant(startUs(first))} UTC  ${facts.join(', ')}`,
-    `on behalf of ${style.bold(printable(who))}${client}`,
+    `${personal?.subject.startsWith('spiffe:') === true ? 'on the own authority of' : 'on behalf of'} ${style.bold(printable(who))}${client}`,
     ...(personal?.purpose ? [`purpose: ${printable(personal.purpose)}`] : []),
     ...drawTree(request.roots.map((root) => nodeOf(root, request, startUs(first), style))),
   ];
@@ -35,7 +36,7 @@ function nodeOf(view: HopView, request: RequestView, beganUs: number, style: Sty
 function linesOf(view: HopView, beganUs: number, style: Style): string[] {
   const { hop } = view.main;
   const from = sideOf(view, 'SIDE_ENTRY') !== null ? 'outside' : shortName(hop.caller);
-  const route = printable(`${hop.method} ${hop.route}`.trim());
+  const route = printable(routeOf(hop));
   const at = duration(startUs(view) - beganUs);
   return [
     `${style.name(from)} → ${style.name(shortName(hop.callee))}  ${route}  ${outcomeOf(view, style)}`,
@@ -46,6 +47,12 @@ function linesOf(view: HopView, beganUs: number, style: Style): string[] {
     ),
     style.dim(`certificates: ${serialsOf(view)}; ${decidedBy(view)}`),
   ];
+}
+
+/** Method as called and the template; the route's own name begins with its method, which may be `*`. */
+export function routeOf({ method, route }: Hop): string {
+  const space = route.indexOf(' ');
+  return `${method} ${space < 0 ? route : route.slice(space + 1)}`.trim();
 }
 
 function outcomeOf(view: HopView, style: Style): string {
