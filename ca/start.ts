@@ -128,7 +128,8 @@ async function serve(
         });
 
   if (!knowsUnixPeers()) log.warn('peers of Unix sockets cannot be known here: attestation by uid is refused');
-  const server = createGrpcServer({ identity, log });
+  // Who attests has no certificate yet.
+  const server = createGrpcServer({ identity, log, allowAnonymous: true });
   const shared = { database, trustDomain, trail, log, clock };
   const ownerUid = ownerOf(dataDir);
   server.add(certificateAuthority, serveCertificateAuthority({ ...shared, ...lives, issuer, document, ownerUid }));

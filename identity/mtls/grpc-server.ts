@@ -21,7 +21,7 @@ export interface GrpcServer {
   /** Serves a service. Call it before listening. */
   add<T>(service: Service<T>, implementation: Implementation<T>): void;
   /**
-   * Listens with mTLS and gives the port. Callers without certificate are let in with `caller.id` null.
+   * Listens with mTLS and gives the port. Peers without certificate are refused, unless `allowAnonymous`.
    * @throws {BehalfError} `port_in_use`
    */
   listen(at: { readonly host: string; readonly port: number }): Promise<number>;
@@ -50,10 +50,19 @@ interface Connection {
   readonly injector: { destroy(): void };
 }
 
+export interface GrpcServerOptions {
+  readonly identity: OwnIdentity;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  /** Lets TLS peers without a certificate in, with `caller.id` null: for who has no identity yet. Handlers then decide. */
+  readonly allowAnonymous?: boolean;
+}
+
 /** Makes a server that shows `identity`'s current certificate and takes peers that lead to its bundle. */
-export function createGrpcServer(deps: { identity: OwnIdentity; log: Logger; clock?: Clock }): GrpcServer {
-  const { identity, log } = deps;
-  const clock = deps.clock ?? systemClock;
+export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
+  const { identity, log } = options;
+  const allowAnonymous = options.allowAnonymous ?? false;
+  const clock = options.clock ?? systemClock;
   const server = new grpc.Server(OPTIONS);
   const listeners = new Set<Server>();
   const connections = new Set<Connection>();
@@ -75,7 +84,7 @@ export function createGrpcServer(deps: { identity: OwnIdentity; log: Logger; clo
     try {
       if (socket.alpnProtocol !== ALPN)
         throw new BehalfError('request_malformed', { why: 'the peer does not speak h2' });
-      const caller = callerOfTls(socket, identity, clock());
+      const caller = callerOfTls(socket, identity, clock(), allowAnonymous);
       admit(socket, caller.facts);
       if (caller.notAfterS !== null) endAt(socket, caller.notAfterS, clock());
     } catch (error) {
@@ -130,8 +139,9 @@ function callerOfTls(
   socket: TLSSocket,
   identity: OwnIdentity,
   nowS: number,
+  allowAnonymous: boolean,
 ): { facts: Caller; notAfterS: number | null } {
-  if (socket.getPeerX509Certificate() === undefined) {
+  if (allowAnonymous && socket.getPeerX509Certificate() === undefined) {
     return { facts: { id: null, serialHex: null, certificateS256: null, unix: null }, notAfterS: null };
   }
   const svid = verifyPeer(socket, identity, nowS, 'client');

@@ -37,7 +37,7 @@ const closing: (() => void)[] = [];
 beforeEach(async () => {
   issuer = await createTestIssuer('shop.example');
   serverIdentity = await issuer.issue(SERVER);
-  server = createGrpcServer({ identity: serverIdentity, log });
+  server = createGrpcServer({ identity: serverIdentity, log, allowAnonymous: true });
   seen = [];
   server.add(registration, {
     createEntry: (request, caller) => {
@@ -125,6 +125,27 @@ test('a caller without a certificate is nobody, and a method that wants one refu
   await anonymous.createEntry(entry('1'));
   expect(seen[0]?.id).toBeNull();
   await expect(anonymous.listEntries({})).rejects.toMatchObject({ code: 'peer_unauthenticated' });
+});
+
+test('a server that does not allow anonymous callers refuses them at the connection', async () => {
+  const strict = createGrpcServer({ identity: serverIdentity, log });
+  closing.push(() => void strict.close());
+  let isReached = false;
+  const reached = () => {
+    isReached = true;
+    return {};
+  };
+  strict.add(certificateAuthority, { attest: reached, renew: reached, publishKeys: reached, bundles: () => undefined });
+  const strictAddress = `127.0.0.1:${await strict.listen({ host: '127.0.0.1', port: 0 })}`;
+  const anonymous = connectService(certificateAuthority, {
+    address: strictAddress,
+    bundle: issuer.bundle(),
+    expect: SERVER,
+    log,
+  });
+  closing.push(() => anonymous.close());
+  await expect(anonymous.attest({})).rejects.toMatchObject({ code: 'upstream_unavailable' });
+  expect(isReached).toBe(false);
 });
 
 test('a client of another CA is refused before its call reaches a handler', async () => {
