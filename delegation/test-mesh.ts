@@ -4,12 +4,12 @@
  */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { DEFAULT_CLOCK_RULE } from '../identity/clock.ts';
-import { sha256Base64url, signCompactJws } from '../identity/jws.ts';
+import { sha256Base64url } from '../identity/jws.ts';
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../identity/spiffe-id.ts';
 import { mintWit } from '../identity/wit/index.ts';
 import { parseChain, verifyChain } from './chain/index.ts';
 import type { VerifyContext } from './context.ts';
-import { LINK_TYP, type LinkOrder, mintLink, type OutgoingChain } from './link/index.ts';
+import { type LinkOrder, mintLink, type OutgoingChain } from './link/index.ts';
 import { createRevocationSet } from './revocation/index.ts';
 import { defaultAudience, mintRoot, type RootClaims, verifyRoot } from './root/index.ts';
 import type { VerifiedChain, VerifiedRoot } from './verified.ts';
@@ -47,8 +47,6 @@ export interface TestMesh {
   receive(chain: OutgoingChain, changes?: Partial<VerifyContext>): VerifiedChain;
   /** What `me` brings along when `peer` calls it. */
   context(me: string, peer: string, changes?: Partial<VerifyContext>): VerifyContext;
-  /** A compact JWS of any content, signed as links are. */
-  sign(header: object, payload: object, key: KeyObject): string;
 }
 
 export const TEST_NOW_S = 1_800_000_000;
@@ -61,7 +59,7 @@ export interface TestKeys {
   linkKey(name: string): KeyObject;
 }
 
-export function freshTestKeys(): TestKeys {
+function freshTestKeys(): TestKeys {
   return {
     rootKey: { kid: 'root-1', key: freshKey() },
     witKey: { kid: 'wit-1', key: freshKey() },
@@ -162,13 +160,9 @@ export function createTestMesh({
         ...changes,
       };
     },
-    sign: signCompactJws,
   };
   return mesh;
 }
-
-/** The header of links, for tests that sign their own. */
-export const LINK_HEADER = { typ: LINK_TYP, alg: 'ES256' } as const;
 
 function freshKey(): KeyObject {
   return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;

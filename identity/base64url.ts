@@ -6,10 +6,11 @@ const VALUES = valuesByCharCode();
 
 /**
  * The bytes of a canonical text, or null: padding, other characters, a length that no byte string gives and unused bits that
- * are not zero are all refused. Empty text gives no bytes.
+ * are not zero are all refused: what they decode to is written differently. Empty text gives no bytes.
  */
 export function decodeBase64url(text: string): Buffer | null {
-  return isBase64url(text) ? Buffer.from(text, 'base64url') : null;
+  const bytes = Buffer.from(text, 'base64url');
+  return bytes.toString('base64url') === text ? bytes : null;
 }
 
 /** Whether the text is the canonical form of `bytes` bytes, without decoding it. */

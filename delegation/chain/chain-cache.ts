@@ -9,9 +9,9 @@ import { type RevocableFacts, type Revocation, type RevocationSource, revocation
 import type { VerifiedChain } from '../verified.ts';
 import { createPeerTable } from './peer-table.ts';
 
-/** Chains and WITs (each) remembered in all, and a peer. */
-export const DEFAULT_MAX_CHAINS = 16_384;
-export const DEFAULT_MAX_CHAINS_PER_PEER = 4_096;
+/** Chains and WITs (each) remembered in all, and a peer. A chain holds its header values: 16 KiB at most, so 64 MiB at most. */
+export const DEFAULT_MAX_CHAINS = 4_096;
+export const DEFAULT_MAX_CHAINS_PER_PEER = 1_024;
 
 /** A chain whose signatures verified, and with which keys: the root's, then each WIT's. */
 export interface KnownChain {

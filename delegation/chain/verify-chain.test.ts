@@ -5,7 +5,6 @@ import { createOnceStore } from '../once/once-store.ts';
 import { createRevocationSet, type Revocation, type RevocationSource } from '../revocation/index.ts';
 import { type ForgedHop, type Forgery, forge } from '../test-forge.ts';
 import { createTestMesh, TEST_NOW_S } from '../test-mesh.ts';
-import { createChainCache } from './chain-cache.ts';
 import { parseChain } from './parse-chain.ts';
 import { verifyChain } from './verify-chain.ts';
 
@@ -354,48 +353,4 @@ test('details narrow by the rule of their type, each parent’s entry used once,
   expect(run([20, 10], [15, 15])).toBe('delegation_scope_widened');
   expect(run([20], [5, 5])).toBe('delegation_scope_widened');
   expect(run([20], [])).toBe('accepted');
-});
-
-test('a chain that is known is taken from the cache, with every other check run anew', () => {
-  const cache = createChainCache();
-  expect(verify({ hops: TWO }, { cache }).fromCache).toBe(false);
-  const chain = parseChain(forge(mesh, { hops: TWO }));
-  const run = (changes: Partial<VerifyContext> = {}) =>
-    verifyChain(chain, mesh.context('payments', 'orders', { cache, ...changes }));
-  expect(run().fromCache).toBe(false);
-  expect(run().fromCache).toBe(true);
-  expect(codeOf(() => run({ me: id('inventory') }))).toBe('delegation_wrong_audience');
-  expect(codeOf(() => run({ nowS: TEST_NOW_S + 65 }))).toBe('delegation_expired');
-  expect(codeOf(() => run({ issuer: 'https://elsewhere.example' }))).toBe('delegation_bad_signature');
-  expect(codeOf(() => run({ audience: 'elsewhere' }))).toBe('delegation_wrong_audience');
-  expect(codeOf(() => run(revoked({ kind: 'client', value: 'shop-web', before: TEST_NOW_S }, 'authority')))).toBe(
-    'delegation_revoked',
-  );
-});
-
-test('a known chain is verified anew when a key of its name is another one', () => {
-  const cache = createChainCache();
-  const chain = parseChain(forge(mesh, { hops: TWO }));
-  const run = (changes: Partial<VerifyContext> = {}) =>
-    verifyChain(chain, mesh.context('payments', 'orders', { cache, ...changes }));
-  run();
-  const { witKey: other } = mesh.workload('mallory');
-  expect(codeOf(() => run({ rootKey: () => other }))).toBe('delegation_bad_signature');
-  expect(codeOf(() => run({ witKey: () => other }))).toBe('delegation_bad_signature');
-  expect(codeOf(() => run({ rootKey: () => null }))).toBe('delegation_bad_signature');
-  expect(run().fromCache).toBe(true);
-});
-
-test('a revocation, a rotated key and a new bundle evict what they touch', () => {
-  const cache = createChainCache();
-  verify({ hops: TWO }, { cache });
-  expect(cache.size).toBe(3);
-  expect(cache.evictRevoked({ kind: 'client', value: 'other', before: TEST_NOW_S }, 'authority')).toBe(0);
-  expect(cache.evictRevoked({ kind: 'workload', value: id('storefront'), before: TEST_NOW_S }, 'ca')).toBe(2);
-  expect(cache.evictKid('root-1')).toBe(0);
-  expect(cache.evictKid('wit-1')).toBe(1);
-  verify({ hops: TWO }, { cache });
-  expect(cache.evictExpired(TEST_NOW_S + 61)).toBe(1);
-  cache.clear();
-  expect(cache.size).toBe(0);
 });

@@ -8,8 +8,8 @@ import type { SpiffeId } from '../../identity/spiffe-id.ts';
 import { MAX_LINK_LIFE_S } from '../limits.ts';
 
 /** Defaults: ids remembered a peer, and of all peers together. */
-export const DEFAULT_MAX_ONCE_PER_PEER = 10_000;
-export const DEFAULT_MAX_ONCE = 200_000;
+const DEFAULT_MAX_ONCE_PER_PEER = 10_000;
+const DEFAULT_MAX_ONCE = 200_000;
 
 /** How long after its end a link may still verify, and so must be remembered. */
 const GRACE_S = DEFAULT_CLOCK_RULE.graceS;
