@@ -58,7 +58,10 @@ function callOn(
   request: http.IncomingMessage,
   response: http.ServerResponse,
 ): void {
-  if (request.url === '/any/echo') return echo(request, response);
+  if (request.url === '/any/echo') {
+    echo(request, response);
+    return;
+  }
   const context = request.headers['delegation-context'] as string;
   const carrier = request.url?.startsWith('/any/baggage')
     ? { baggage: request.headers['baggage'] as string }
@@ -87,15 +90,18 @@ function entry(
   return ask(at.ready.entry as string, { path, headers });
 }
 
-async function hopsOf(request: Buffer, count: number): Promise<Hop[]> {
-  const find = () => mesh.hops().filter((hop) => hop.requestId.equals(request));
-  await vi.waitFor(() => expect(find().length).toBe(count), { timeout: 5_000 });
-  return find();
-}
-
-async function lastRequest(count: number): Promise<Hop[]> {
-  await vi.waitFor(() => expect(mesh.hops().at(-1)?.requestId).toBeDefined());
-  return hopsOf(mesh.hops().at(-1)?.requestId as Buffer, count);
+/** All `count` hops of the newest request that has one like that. */
+async function requestWith(like: (hop: Hop) => boolean, count: number): Promise<Hop[]> {
+  let found: Hop[] = [];
+  await vi.waitFor(
+    () => {
+      const newest = mesh.hops().findLast(like);
+      found = mesh.hops().filter((hop) => newest !== undefined && hop.requestId.equals(newest.requestId));
+      expect(found.length).toBe(count);
+    },
+    { timeout: 5_000 },
+  );
+  return found;
 }
 
 test('a user’s request crosses three services; each sees the user, and what is left of the scope', async () => {
@@ -182,7 +188,7 @@ test('a call without a context runs on the workload’s own authority where the 
   const own = await ask(orders.ready.peers['payments'] as string, { method: 'POST', path: '/charges' });
   expect(own.status, own.body).toBe(200);
   expect((JSON.parse(own.body) as Echo).headers['delegation-subject']).toBe(mesh.id('orders'));
-  const [hop] = await lastRequest(2);
+  const [hop] = await requestWith(({ carrier }) => carrier === 'own', 2);
   expect(hop?.personal?.subject).toBe(mesh.id('orders'));
   const none = await ask(storefront.ready.peers['orders'] as string, { path: '/orders/1' });
   expect(none.status).toBe(403);
@@ -198,7 +204,7 @@ test('the receiver’s policy, scopes and routes refuse, and both sides’ event
   expect(policy.status).toBe(403);
   expect(policy.headers['delegation-error']).toBeUndefined();
   expect(JSON.parse(policy.body)).toMatchObject({ code: 'policy_denied' });
-  const sides = await lastRequest(2);
+  const sides = await requestWith(({ code }) => code === 'policy_denied', 2);
   expect(sides.map((hop) => [hop.code, hop.refusedBy, hop.outcome])).toEqual([
     ['policy_denied', mesh.id('payments'), 'OUTCOME_REFUSED'],
     ['policy_denied', mesh.id('payments'), 'OUTCOME_REFUSED'],

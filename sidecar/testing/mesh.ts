@@ -8,9 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { decodeEvent } from '../../audit/event/index.ts';
-import { mintRoot, type RootClaims } from '../../delegation/index.ts';
+import { mintRoot, type RootClaims, type VerifiedRoot, verifyRoot } from '../../delegation/index.ts';
 import type { ErrorCode } from '../../errors/index.ts';
 import type { NamedJwk } from '../../identity/bundle/index.ts';
+import { DEFAULT_CLOCK_RULE } from '../../identity/clock.ts';
 import { parseSpiffeId, type StatementKey } from '../../identity/index.ts';
 import { createGrpcServer, requireCaller } from '../../identity/mtls/index.ts';
 import { createTestIssuer, type TestIdentity, type TestIssuer } from '../../identity/testing/issuer.ts';
@@ -49,6 +50,8 @@ export interface TestMesh {
   readonly tokens: Map<string, TestGrant>;
   /** Roots minted so far. */
   exchanges(): number;
+  /** A root in the hand of an entry workload. */
+  root(holder: TestIdentity, scope: string): VerifiedRoot;
   id(name: string): ReturnType<typeof parseSpiffeId>;
   sidecar(name: string, config?: Partial<SidecarConfig>, options?: { readonly ttlS?: number }): Promise<TestSidecar>;
   close(): Promise<void>;
@@ -100,6 +103,25 @@ export async function startTestMesh(snapshot: PolicySnapshot): Promise<TestMesh>
     silence: collector.silence,
     tokens: authority.tokens,
     exchanges: authority.exchanges,
+    root(holder, scope) {
+      const claims = rootClaims(
+        issuer,
+        holder.spiffeId,
+        { sub: 'u:AAAAAAAAAAAAAAAAAAAAAA', scope },
+        { scope, ownTo: '' },
+      );
+      return verifyRoot(mintRoot(claims, { key: keys.root.privateKey, kid: keys.root.kid }), {
+        me: holder.spiffeId,
+        nowS: Date.now() / 1000,
+        clock: DEFAULT_CLOCK_RULE,
+        trustDomain: issuer.trustDomain,
+        issuer: claims.iss,
+        audience: claims.aud,
+        rootKey: (kid) => issuer.bundle().rootKeys.get(kid) ?? null,
+        revoked: () => null,
+        fresh: () => undefined,
+      });
+    },
     id,
     async sidecar(name, config = {}, { ttlS = 3600 } = {}) {
       const identity = await issuer.issue(id(name), { ttlS });
@@ -278,7 +300,12 @@ async function startAuthority(issuer: TestIssuer, root: Keys['root'], log: pino.
   };
 }
 
-function rootClaims(issuer: TestIssuer, workload: string, grant: TestGrant, request: ExchangeRequest): RootClaims {
+function rootClaims(
+  issuer: TestIssuer,
+  workload: string,
+  grant: TestGrant,
+  request: Pick<ExchangeRequest, 'scope' | 'ownTo'>,
+): RootClaims {
   const iat = Math.floor(Date.now() / 1000);
   const asked = request.scope.split(' ');
   const own = request.ownTo !== '';

@@ -34,6 +34,7 @@ workloads:
     reason: acts by itself too
     entry: { ceiling: ["orders:read", "orders:write", "payments:charge"] }
     own: [{ to: payments, scopes: ["payments:charge"] }]
+  payments: { owner: pay, reason: users enter here too, entry: { ceiling: ["orders:read", "payments:charge"] } }
   inventory: { owner: stock, reason: restocks, own: [{ to: payments, scopes: ["payments:charge"] }] }
 edges:
   - { from: storefront, to: orders }

@@ -11,6 +11,8 @@ export interface Asker {
   /** Whether a body follows the head. */
   readonly hasBody: boolean;
   readonly body: Readable;
+  /** Whether a body that has ended came to its own end, and was not cut off: Node’s `end` does not tell. */
+  bodyIsWhole(): boolean;
   /** Trailers of the body; complete once it has ended. */
   bodyTrailers(): HeaderList;
   /** Where the answer's body goes after `sendHead` with `ends` false. */
@@ -35,6 +37,7 @@ export interface Answer {
   /** Whether the head is all of it. */
   readonly ends: boolean;
   readonly body: Readable;
+  bodyIsWhole(): boolean;
   bodyTrailers(): HeaderList;
 }
 

@@ -26,11 +26,18 @@ export interface Pump {
   stop(): void;
 }
 
+/** A body, and what is known of its end. */
+export interface PumpSource {
+  readonly body: Readable;
+  bodyIsWhole(): boolean;
+}
+
 /**
  * Starts to read. `onDone` is called once a sink, when the source has ended or broken off and all of it is written; a
  * source that closes without its end has broken off.
  */
-export function createPump(source: Readable, onDone: (whole: boolean) => void): Pump {
+export function createPump(from: PumpSource, onDone: (whole: boolean) => void): Pump {
+  const source = from.body;
   let sink: Writable | null = null;
   let kept: Buffer[] | null = [];
   let keptBytes = 0;
@@ -54,7 +61,7 @@ export function createPump(source: Readable, onDone: (whole: boolean) => void): 
     if (state === 'open') source.resume();
   }
   function onEnd(): void {
-    if (state === 'open') settle('ended');
+    if (state === 'open') settle(from.bodyIsWhole() ? 'ended' : 'broken');
   }
   function onBroken(): void {
     if (state === 'open') settle('broken');

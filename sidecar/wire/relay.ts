@@ -111,7 +111,7 @@ export function createRelay({
       asker,
       call,
       startedMs: performance.now(),
-      requestPump: createPump(asker.body, (whole) => {
+      requestPump: createPump(asker, (whole) => {
         if (whole) run.asked?.finish(hooks.strip(asker.bodyTrailers()));
         else run.asked?.cancel();
         if (run.phase === 'streaming') finishIfDone(run);
@@ -191,7 +191,7 @@ export function createRelay({
     run.requestPump.commit();
     const pump = answer.ends
       ? null
-      : createPump(answer.body, (whole) => {
+      : createPump(answer, (whole) => {
           if (!whole) breakOff(run, 'failed', new BehalfError('upstream_unavailable', { why: 'the answer broke off' }));
           else finishIfDone(run);
         });

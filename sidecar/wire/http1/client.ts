@@ -67,6 +67,7 @@ function ask(
         head: { status: response.statusCode ?? 0, headers: endToEnd(response.rawHeaders) },
         ends: false,
         body: response,
+        bodyIsWhole: () => response.complete,
         bodyTrailers: () => endToEnd(response.rawTrailers),
       });
     });

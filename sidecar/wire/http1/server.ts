@@ -123,6 +123,7 @@ function askerOf(head: RequestHead, request: http.IncomingMessage, response: htt
     head,
     hasBody,
     body: request,
+    bodyIsWhole: () => request.complete,
     bodyTrailers: () => endToEnd(request.rawTrailers),
     answer: response,
     sendHead(answer, ends) {

@@ -108,6 +108,7 @@ function ask(session: http2.ClientHttp2Session, head: RequestHead, hasBody: bool
         head: { status: Number(headers[':status']), headers: endToEnd(raw as unknown as string[]) },
         ends: (flags & END_STREAM) !== 0,
         body: stream,
+        bodyIsWhole: () => stream.rstCode === http2.constants.NGHTTP2_NO_ERROR,
         bodyTrailers: () => answerTrailers,
       });
     });

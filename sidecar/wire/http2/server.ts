@@ -116,6 +116,7 @@ function askerOf(head: RequestHead, stream: http2.ServerHttp2Stream): Asker {
     head,
     hasBody: !stream.endAfterHeaders,
     body: stream,
+    bodyIsWhole: () => stream.rstCode === http2.constants.NGHTTP2_NO_ERROR,
     bodyTrailers: () => requestTrailers,
     answer: stream,
     sendHead(answer, ends) {
