@@ -299,14 +299,9 @@ describe('attestation', () => {
     expect(second.certificateChain[0]).not.toEqual(first.certificateChain[0]);
   });
 
-  test('an unknown token and an expired one are attestation_failed', async () => {
+  test('an unknown token is attestation_failed', async () => {
     const client = authorityFor({ bundle: bundle() });
     expect(await codeOfCall(client.attest({ attestation: 'joinToken', joinToken: 'guess', ...keyRequest() }))).toBe(
-      'attestation_failed',
-    );
-    const token = readFileSync(await tokenFile(ORDERS, 1), 'utf8');
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
-    expect(await codeOfCall(client.attest({ attestation: 'joinToken', joinToken: token, ...keyRequest() }))).toBe(
       'attestation_failed',
     );
   });

@@ -1,0 +1,127 @@
+import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { codeOf } from '../../errors/index.ts';
+import { parseSpiffeId, type TrustDomain } from '../../identity/index.ts';
+import type { UnixPeer } from '../../identity/socket-facts.ts';
+import { insertEntry, parseEntry } from '../entries/entries.ts';
+import { DATABASE_FILE, openDatabase } from '../store/database.ts';
+import { attestUnixPeer, createJoinToken, redeemJoinToken } from './index.ts';
+
+const DOMAIN = 'shop.example' as TrustDomain;
+const ORDERS = parseSpiffeId('spiffe://shop.example/orders');
+const NOW_S = 1_800_000_000;
+let dir: string;
+let database: DatabaseSync;
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'behalf-attest-'));
+  database = openDatabase(dir);
+});
+afterEach(() => {
+  database.close();
+  rmSync(dir, { recursive: true });
+});
+
+const newKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey;
+
+function outcome(work: () => unknown): unknown {
+  try {
+    work();
+    return 'ok';
+  } catch (error) {
+    expect(codeOf(error)).toBe('attestation_failed');
+    return (error as { detail: Record<string, unknown> }).detail['why'];
+  }
+}
+
+test('a token ends when its life does', () => {
+  const { token, expiresS } = createJoinToken(database, ORDERS, 600, NOW_S);
+  expect(expiresS).toBe(NOW_S + 600);
+  expect(outcome(() => redeemJoinToken(database, token, newKey(), NOW_S + 600))).toBe('expired');
+  expect(outcome(() => redeemJoinToken(database, token, newKey(), NOW_S + 599))).toBe('ok');
+});
+
+test('a used token is refused for another key at once, for its own key after two minutes', () => {
+  const { token } = createJoinToken(database, ORDERS, 600, NOW_S);
+  const key = newKey();
+  expect(outcome(() => redeemJoinToken(database, token, key, NOW_S))).toBe('ok');
+  expect(outcome(() => redeemJoinToken(database, token, newKey(), NOW_S))).toBe('used');
+  expect(outcome(() => redeemJoinToken(database, token, key, NOW_S + 120))).toBe('ok');
+  expect(outcome(() => redeemJoinToken(database, token, key, NOW_S + 121))).toBe('used');
+});
+
+test('the database holds no token, only its hash', () => {
+  const { token } = createJoinToken(database, ORDERS, 600, NOW_S);
+  const stored = Buffer.concat([
+    readFileSync(join(dir, DATABASE_FILE)),
+    readFileSync(join(dir, `${DATABASE_FILE}-wal`)),
+  ]);
+  expect(stored.includes(createHash('sha256').update(token).digest())).toBe(true);
+  expect(stored.includes(token)).toBe(false);
+});
+
+const peer = (changed: Partial<UnixPeer> = {}): UnixPeer => ({
+  uid: 4_000_001,
+  gid: 5_000_001,
+  pid: process.pid,
+  ...changed,
+});
+
+function entry(name: string, ...selectors: string[]) {
+  const made = parseEntry(
+    { id: '', spiffeId: `spiffe://shop.example/${name}`, selectors, ttlS: 900, owner: '', reason: '', createdS: 0 },
+    DOMAIN,
+    NOW_S,
+  );
+  insertEntry(database, made);
+  return made;
+}
+
+const context = (...entries: ReturnType<typeof entry>[]) => ({ trustDomain: DOMAIN, ownerUid: 4_000_000, entries });
+
+test('a peer gets the identity of the entry whose selectors all hold', async () => {
+  const orders = entry('orders', 'unix:uid:4000001');
+  const attestation = await attestUnixPeer(peer(), context(orders));
+  expect(attestation).toMatchObject({ spiffeId: 'spiffe://shop.example/orders', entryId: orders.id, ttlS: 900 });
+  await expect(attestUnixPeer(peer({ uid: 4_000_002 }), context(orders))).rejects.toMatchObject({
+    code: 'entry_not_found',
+  });
+});
+
+test('of two entries that fit, the one that asks for more counts; of two that ask for as much, neither', async () => {
+  const wide = entry('wide', 'unix:uid:4000001');
+  const narrow = entry('narrow', 'unix:uid:4000001', 'unix:gid:5000001');
+  const rival = entry('rival', 'unix:gid:5000001', 'unix:uid:4000001');
+  expect((await attestUnixPeer(peer(), context(wide, narrow))).spiffeId).toBe('spiffe://shop.example/narrow');
+  await expect(attestUnixPeer(peer(), context(wide, narrow, rival))).rejects.toMatchObject({ code: 'entry_not_found' });
+});
+
+test('an entry may want the digest of the program', async () => {
+  const uid = process.getuid?.() ?? 0;
+  const digest = createHash('sha256').update(readFileSync(process.execPath)).digest('hex');
+  const right = entry('right', `unix:uid:${uid}`, `unix:sha256:${digest}`);
+  const wrong = entry('wrong', `unix:uid:${uid}`, `unix:sha256:${'0'.repeat(64)}`);
+  const own = peer({ uid, gid: process.getgid?.() ?? 0 });
+  expect((await attestUnixPeer(own, context(right, wrong))).spiffeId).toBe('spiffe://shop.example/right');
+  await expect(attestUnixPeer(own, context(wrong))).rejects.toMatchObject({ code: 'entry_not_found' });
+});
+
+test('a process that is another user’s by now is not attested by its program', async () => {
+  const right = entry('right', `unix:sha256:${'0'.repeat(64)}`);
+  await expect(attestUnixPeer(peer(), context(right))).rejects.toMatchObject({ code: 'attestation_failed' });
+});
+
+test('the owner of the directory is an operator by name, root included', async () => {
+  const made = await attestUnixPeer(peer({ uid: 0 }), { ...context(), ownerUid: 0 });
+  expect(made.spiffeId).toBe('spiffe://shop.example/behalf/operator/root');
+  const nameless = await attestUnixPeer(peer(), { ...context(), ownerUid: 4_000_001 });
+  expect(nameless.spiffeId).toBe('spiffe://shop.example/behalf/operator/uid-4000001');
+});
+
+test('without credentials nobody is attested', async () => {
+  await expect(attestUnixPeer(null, context())).rejects.toMatchObject({ code: 'attestation_failed' });
+});
