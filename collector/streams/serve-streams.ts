@@ -119,7 +119,7 @@ export function serveStreams(server: GrpcServer, options: ServeStreamsOptions): 
 
   return {
     snapshot: snapshots.current,
-    snapshotAt: snapshots.at,
+    snapshotAt: (number) => (isClosed ? null : snapshots.at(number)),
     snapshotNumber: () => snapshots.current()?.number ?? 0,
     onSnapshot: snapshots.onChange,
     liveNumbers: () => ({ authority: live.storedThrough('authority'), ca: live.storedThrough('ca') }),

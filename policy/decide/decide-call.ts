@@ -38,7 +38,7 @@ export function decideCall(compiled: CompiledSnapshot | null, request: CallReque
   const { nowS, caller, service, route, facts } = request;
   const stale = staleness(compiled, nowS);
   if (compiled === null || stale !== null) return stale ?? deny('snapshot_stale');
-  if (!mayReach(compiled, caller, service)) return deny('policy_denied', { why: 'no edge', from: caller, to: service });
+  if (!mayReach(compiled, request)) return deny('policy_denied', { why: 'no edge', from: caller, to: service });
   if (route === null || route.service !== service) return deny('route_unknown', { service });
   const missing = route.route.scopes.filter((scope) => !facts.scopes.includes(scope));
   if (missing.length > 0) return deny('insufficient_scope', { route: route.name, missing });
@@ -84,7 +84,8 @@ export function deny(code: ErrorCode, detail: ErrorDetail = {}, policies: readon
   return { kind: 'deny', code, policies, detail };
 }
 
-function mayReach(compiled: CompiledSnapshot, caller: SpiffeId, service: SpiffeId): boolean {
-  if (caller === service) return entryCeilingOf(compiled, caller) !== null;
-  return edgeOf(compiled, caller, service) !== null;
+/** Over an edge; or into its own service where a user's request enters, whose root has no link yet. */
+function mayReach(compiled: CompiledSnapshot, { caller, service, facts }: CallRequest): boolean {
+  if (edgeOf(compiled, caller, service) !== null) return true;
+  return caller === service && facts.depth === 0 && entryCeilingOf(compiled, caller) !== null;
 }

@@ -114,6 +114,9 @@ test('a policy that fails to evaluate denies, though another permits', () => {
 test('a user enters only at a workload that is registered as an entry', () => {
   expect(call(storefront, storefront, ['POST', '/checkout'], { depth: 0 }).kind).toBe('allow');
   expect(call(orders, orders, ['POST', '/v1/orders'], { depth: 0 })).toMatchObject({ code: 'policy_denied' });
+  expect(call(storefront, storefront, ['POST', '/checkout'], { depth: 1 })).toMatchObject({
+    detail: { why: 'no edge' },
+  });
 });
 
 test('more programs than slots keep deciding each by its own policies', () => {
