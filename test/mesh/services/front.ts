@@ -1,0 +1,37 @@
+/**
+ * A service as a user would have it: no security code. It copies `Delegation-Context` onto its own call and streams the answer
+ * of `back` to its client. In `x-request` of its answer stands the id under which its sidecar put the request on record, so that
+ * a client's own ledger can be held against the log.
+ */
+import { createServer, request } from 'node:http';
+import { pipeline } from 'node:stream';
+
+const { PORT, BACK_URL, DELEGATION_API } = process.env;
+
+createServer(async (incoming, answer) => {
+  const context = String(incoming.headers['delegation-context'] ?? '');
+  let facts: { request?: string } = {};
+  try {
+    const own = await fetch(`${DELEGATION_API}/delegation`, { headers: { 'Delegation-Context': context } });
+    facts = (await own.json()) as typeof facts;
+  } catch {
+    // Without its sidecar it has no id to give; the request itself will say what is wrong.
+  }
+  const onward = request(new URL(incoming.url ?? '/', BACK_URL), {
+    method: incoming.method ?? 'GET',
+    headers: { 'Delegation-Context': context, 'Content-Type': 'text/plain' },
+  });
+  onward.on('response', (response) => {
+    answer.writeHead(response.statusCode ?? 502, {
+      'x-request': facts.request ?? '',
+      'x-code': String(response.headers['content-type'] === 'application/problem+json' ? 'problem' : ''),
+      'Content-Type': String(response.headers['content-type'] ?? 'text/plain'),
+    });
+    pipeline(response, answer, () => {});
+  });
+  onward.on('error', () => {
+    if (answer.headersSent) answer.destroy();
+    else answer.writeHead(502).end('no answer from back');
+  });
+  pipeline(incoming, onward, () => {});
+}).listen(Number(PORT), '127.0.0.1');
