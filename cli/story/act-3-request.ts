@@ -1,4 +1,5 @@
 /** Act 3: the user's request crosses three services, and the last one asks about the one order. */
+import { count } from '../draw/words.ts';
 import { drawRequest } from '../hops/draw-hops.ts';
 import { type HopView, isRefused, type RequestView } from '../hops/hop-view.ts';
 import { consentOf } from './act-2-consent.ts';
@@ -35,7 +36,7 @@ export async function tellRequest(stage: Stage, accessToken: string): Promise<To
   tell.line('');
   tell.check(
     !request.hops.some(isRefused),
-    `${request.hops.length} hops, each decided by the sidecar of the service called, each with less scope than the one before or the same`,
+    `${count(request.hops.length, 'hop')}, each decided by the sidecar of the service called, none with more scope than the one before`,
   );
 
   const { answer, allowed } = await chargeForAnother(stage, accessToken, demo.users.eve.account);

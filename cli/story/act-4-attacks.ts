@@ -1,7 +1,7 @@
 /** Act 4: what must not happen. Each attack is really made; what stopped it is read from the record. */
 import { DEMO_PROBE } from '../../demo/index.ts';
 import { parseSpiffeId, type SpiffeId } from '../../identity/index.ts';
-import { duration, shortName } from '../draw/words.ts';
+import { count, duration, shortName } from '../draw/words.ts';
 import { isRefused, text } from '../hops/hop-view.ts';
 import type { ToldRequest } from './act-3-request.ts';
 import { hopTo } from './act-3-request.ts';
@@ -9,7 +9,7 @@ import { type AttackResult, attackResult } from './attack-result.ts';
 import { MALLORY } from './demo-plan.ts';
 import { connectMesh, EMPTY_GRPC_MESSAGE, grpcHead } from './intruder/mesh-client.ts';
 import { attestWorkload, createHops } from './intruder/workload.ts';
-import { measureRevocation } from './revocation.ts';
+import { type MeasuredRevocation, measureRevocation } from './revocation.ts';
 import { callShop } from './shop-client.ts';
 import { eventsOfKind, hopById, hopOnRecord, nowUs, type Stage, untilRecorded } from './stage.ts';
 
@@ -78,11 +78,18 @@ export async function tellAttacks(stage: Stage, given: ActFour): Promise<ToldAtt
     'The user withdraws the consent, while a test workload calls payments every 5 ms with a chain that it may use.',
   );
   judge('a call after the withdrawal', 'consent_withdrawn', revocation.result);
-  if (revocation.ms !== null)
-    tell.line(
-      `From the withdrawal’s answer to the first refusal at payments: ${duration(Math.max(0, revocation.ms) * 1000)}; ${revocation.answered} calls were answered before.`,
-    );
+  tell.line(...tellSpeed(revocation));
   return { attacks, revocationMs: revocation.ms };
+}
+
+function tellSpeed({ ms, sinceAskedMs, answered }: MeasuredRevocation): string[] {
+  if (ms === null || sinceAskedMs === null) return [];
+  const before = `${count(answered, 'call')} had been answered before`;
+  if (ms > 0)
+    return [`From the withdrawal’s answer to the first refusal at payments: ${duration(ms * 1000)}; ${before}.`];
+  return [
+    `Payments refused ${duration(sinceAskedMs * 1000)} after the withdrawal was asked for, before the user even had the answer; ${before}.`,
+  ];
 }
 
 /** The refused call from one to the other since then. */

@@ -17,6 +17,8 @@ export interface MeasuredRevocation {
   readonly result: AttackResult;
   /** From the withdrawal's answer to the first refusal by the record's clock; 0 where the refusal came first. Null: none was seen. */
   readonly ms: number | null;
+  /** The same from the moment at which the withdrawal was asked for. */
+  readonly sinceAskedMs: number | null;
   readonly answered: number;
 }
 
@@ -32,14 +34,18 @@ export async function measureRevocation(
     const root = await exchangeToken(stage, probe, accessToken, 'payments:charge');
     const poll = startPoll(client, chainHeaders(probe, root, payments.id));
     await poll.until(({ answered }) => answered >= ANSWERED_FIRST);
+    const askedAtUs = nowUs();
     await stage.consents.revokeConsent({ id: consentId, reason: 'the user changed their mind' });
     const answeredAtUs = nowUs();
     await poll.until(({ refusedHop }) => refusedHop !== null);
     const { refusedHop, answered } = await poll.stop();
     const view = refusedHop === null ? null : await hopById(stage, refusedHop);
+    const passed = (sinceUs: number): number | null =>
+      view === null ? null : Math.max(0, Math.round((view.main.timeUs - sinceUs) / 100) / 10);
     return {
       result: attackResult('after-withdrawal', view),
-      ms: view === null ? null : Math.max(0, Math.round((view.main.timeUs - answeredAtUs) / 100) / 10),
+      ms: passed(answeredAtUs),
+      sinceAskedMs: passed(askedAtUs),
       answered,
     };
   } finally {

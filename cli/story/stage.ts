@@ -61,7 +61,7 @@ export async function untilRecorded<T>(look: () => Promise<T | null>): Promise<T
   }
 }
 
-/** The first user request on record since then that fits, once each of its calls has both sides. */
+/** The first user request on record since then that fits, from its entry on, once each of its calls has both sides. */
 export function requestOnRecord(
   { query }: Stage,
   sinceUs: number,
@@ -69,7 +69,11 @@ export function requestOnRecord(
 ): Promise<RequestView | null> {
   return untilRecorded(async () => {
     const requests = groupByRequest(joinHops(await listHops(query, { sinceUs })));
-    return requests.find(({ hops }) => fits(hops) && hops.every(isComplete)) ?? null;
+    return (
+      requests.find(
+        ({ hops, roots }) => fits(hops) && roots.length === 1 && isEntry(roots[0]!) && hops.every(isComplete),
+      ) ?? null
+    );
   });
 }
 
@@ -108,11 +112,11 @@ export function nowUs(): number {
   return Date.now() * 1000;
 }
 
-function isComplete({ sides }: HopView): boolean {
-  const has = (side: string): boolean => sides.some(({ hop }) => hop.side === side);
-  return (
-    has('SIDE_ENTRY') ||
-    (has('SIDE_CALLER') && has('SIDE_CALLEE')) ||
-    sides.some(({ hop }) => hop.outcome === 'OUTCOME_REFUSED')
-  );
+function isEntry({ sides }: HopView): boolean {
+  return sides.some(({ hop }) => hop.side === 'SIDE_ENTRY');
+}
+
+function isComplete(view: HopView): boolean {
+  const has = (side: string): boolean => view.sides.some(({ hop }) => hop.side === side);
+  return isEntry(view) || (has('SIDE_CALLER') && has('SIDE_CALLEE'));
 }
