@@ -23,6 +23,8 @@ import type { Listener } from './plain.ts';
 
 const ALPN = [SIDECAR_ALPN, 'h2', 'http/1.1'];
 const MAX_CONNECTIONS = 4_096;
+/** A peer that vanished without a word is noticed by probes after this long. */
+const KEEP_ALIVE_MS = 30_000;
 /** A refused peer gets one answer; its connection ends after this at the latest. */
 const REFUSED_FOR_MS = 5_000;
 
@@ -72,6 +74,7 @@ export async function listenMesh(options: MeshListenerOptions): Promise<Listener
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', ignore); // 'close' follows
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     const standing = judge(socket);
     standings.set(socket, standing);
     if (standing.kind === 'peer') {

@@ -29,6 +29,8 @@ const REPLACE_AT_LIFE_LEFT = 0.2;
 const MIN_MARGIN_S = 2;
 const MAX_MARGIN_S = 300;
 const UPKEEP_MS = 500;
+/** A peer that vanished without a word is noticed by probes after this long. */
+const KEEP_ALIVE_MS = 30_000;
 
 interface Connection extends PeerLine {
   readonly line: Http2Line;
@@ -152,6 +154,7 @@ export function createMeshPool({ identity, endpointsOf, connectTimeoutMs, nowS, 
         reject(error);
       }
       socket.setNoDelay(true);
+      socket.setKeepAlive(true, KEEP_ALIVE_MS);
       socket.on('error', (error: NodeJS.ErrnoException) => {
         fail(
           new BehalfError(
