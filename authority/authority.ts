@@ -119,6 +119,7 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     consents,
     proofs: createProofChecker(clock),
     snapshot: deps.snapshot,
+    stands: (account, clientId) => accounts.isActive(account) && clientNames.has(clientId),
     subjectOf,
     trustDomain,
     witKey: deps.witKey,

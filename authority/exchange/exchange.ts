@@ -58,6 +58,8 @@ export interface ExchangeDeps {
   readonly consents: Consents;
   readonly proofs: ProofChecker;
   readonly snapshot: () => PolicySnapshot | null;
+  /** Whether user and client are still configured. */
+  readonly stands: (account: string, clientId: string) => boolean;
   /** Mesh pseudonym of an account. */
   readonly subjectOf: (account: string) => string;
   readonly trustDomain: TrustDomain;
@@ -93,6 +95,8 @@ async function exchangeAccessToken(
     throw new BehalfError('policy_denied', { workload: caller.id, why: 'not registered as an entry' });
   const asked = parseScope(parameters.scope);
   const token = await verifyToken(deps, parameters.subjectToken);
+  if (!deps.stands(token.account, token.clientId))
+    throw new BehalfError('entry_token_invalid', { why: 'its user or client is gone' });
   await deps.proofs.check(parameters, parameters.subjectToken, token);
 
   // INVARIANT: nothing waits from here on, so that no withdrawal falls between the look at the consent and the root's `iat`.

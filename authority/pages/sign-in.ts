@@ -26,7 +26,7 @@ export async function signIn(
   limits.failed(name, address);
   const account = await accounts.verifyPassword(name, fields.get('password') ?? '');
   if (account === null) return null;
-  limits.succeeded(name);
+  limits.succeeded(name, address);
   setCookie(response, SESSION_COOKIE, sessions.start(account), secure, BROWSER_SESSION_S);
   return account;
 }

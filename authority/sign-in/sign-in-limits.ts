@@ -15,7 +15,8 @@ export interface SignInLimits {
   /** @throws {BehalfError} `rate_limited` with `retryAfterS` */
   check(account: string, address: string): void;
   failed(account: string, address: string): void;
-  succeeded(account: string): void;
+  /** Takes back what `failed` counted beforehand, and forgets the account's failures. */
+  succeeded(account: string, address: string): void;
 }
 
 /** Makes the counters. An unknown account counts like a known one, so that the answer does not tell which exist. */
@@ -31,8 +32,9 @@ export function createSignInLimits(clock: Clock): SignInLimits {
       countOne(accounts, account, MAX_FAILURES_AN_ACCOUNT, clock());
       countOne(addresses, address, MAX_FAILURES_AN_ADDRESS, clock());
     },
-    succeeded: (account) => {
+    succeeded: (account, address) => {
       accounts.delete(account);
+      addresses.get(address)?.pop();
     },
   };
 }

@@ -1,0 +1,167 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { codeOf } from '../errors/index.ts';
+import { createConsents } from './consent/consents.ts';
+import { createRevocations } from './consent/revocations.ts';
+import { openKeys } from './keys/keys.ts';
+import { hashPassword, openAccounts } from './sign-in/accounts.ts';
+import { createSignInLimits, MAX_FAILURES_AN_ACCOUNT } from './sign-in/sign-in-limits.ts';
+import { type Database, openDatabase } from './store/database.ts';
+import { createOAuthStore } from './store/oauth-adapter.ts';
+
+const clock = (): number => 1_000_000;
+let dir: string;
+let database: Database;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'behalf-authority-'));
+  database = openDatabase(dir);
+});
+afterEach(() => {
+  database.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+async function setUp(revoke: () => Promise<{ number: number }>) {
+  const accounts = await openAccounts(database, [{ name: 'demo', passwordHash: await hashPassword('x') }]);
+  const stated: string[] = [];
+  const oauth = createOAuthStore(database, clock, () => undefined);
+  const revocations = createRevocations({
+    database,
+    clock,
+    revoke,
+    onStated: async ({ revocation }) => {
+      stated.push(revocation.value);
+    },
+  });
+  const consents = createConsents({ database, oauth, revocations, clock });
+  const give = (grantId: string) =>
+    consents.give({
+      account: accounts.idOf('demo') ?? '',
+      clientId: 'app',
+      scopes: ['a', 'b'],
+      purpose: '',
+      untilS: clock() + 600,
+      shown: '',
+      grantId,
+    });
+  return { oauth, revocations, consents, stated, give };
+}
+
+test('a withdrawal whose revocation could not be handed over is handed over later', async () => {
+  const first = await setUp(async () => {
+    throw new Error('the process ended here');
+  });
+  const { consent } = first.give('grant-1');
+  const { revocationDue } = first.consents.withdraw(consent.id, 'user', '');
+  await expect(first.revocations.handOver(revocationDue ?? 0)).rejects.toThrow();
+  database.close();
+  database = openDatabase(dir);
+  const second = await setUp(async () => ({ number: 1 }));
+  expect(second.consents.get(consent.id)?.state).toBe('withdrawn');
+  await second.revocations.handOverAll();
+  await second.revocations.handOverAll();
+  expect(second.stated).toEqual([consent.id]);
+});
+
+test('changes stay unreported until the log has them', async () => {
+  const { consents, give } = await setUp(async () => ({ number: 1 }));
+  const { change } = give('grant-1');
+  expect(consents.unreported()).toEqual([change]);
+  consents.reported(change);
+  expect(consents.unreported()).toEqual([]);
+});
+
+test('the history cannot be changed or shortened', async () => {
+  const { give } = await setUp(async () => ({ number: 1 }));
+  give('grant-1');
+  expect(() => database.sql.exec("UPDATE consent_change SET scopes = 'a b c'")).toThrow(/append-only/);
+  expect(() => database.sql.exec('DELETE FROM consent_change')).toThrow(/append-only/);
+});
+
+test('a change that fails half-way leaves nothing behind', async () => {
+  const { consents, give } = await setUp(async () => ({ number: 1 }));
+  const { consent } = give('grant-1');
+  expect(() => give('grant-1')).toThrow();
+  expect(consents.get(consent.id)?.version).toBe(1);
+  expect(consents.history(consent.id)).toHaveLength(1);
+});
+
+test('a withdrawal ends every token of the grant, and the table holds no usable token', async () => {
+  const { oauth, consents, give } = await setUp(async () => ({ number: 1 }));
+  const { consent } = give('grant-1');
+  oauth.upsert('RefreshToken', 'the-refresh-token', { grantId: 'grant-1', jti: 'the-refresh-token' }, 600);
+  oauth.upsert('Grant', 'grant-1', { jti: 'grant-1' }, 600);
+  expect(oauth.find('RefreshToken', 'the-refresh-token')?.jti).toBe('the-refresh-token');
+  expect(JSON.stringify(database.sql.prepare('SELECT * FROM oauth').all())).not.toContain('the-refresh-token');
+  consents.withdraw(consent.id, 'user', '');
+  expect(oauth.find('RefreshToken', 'the-refresh-token')).toBeUndefined();
+  expect(oauth.find('Grant', 'grant-1')).toBeUndefined();
+});
+
+test('two uses of one refresh token at the same time: the second is refused', async () => {
+  const { oauth } = await setUp(async () => ({ number: 1 }));
+  const adapter = oauth.adapter('RefreshToken');
+  await adapter.upsert('token', { grantId: 'g' }, 600);
+  await adapter.consume('token');
+  await expect(adapter.consume('token')).rejects.toMatchObject({ error: 'invalid_grant' });
+});
+
+test('keys come back with the passphrase and with nothing else, and rest encrypted', () => {
+  const made = openKeys(dir, 'a passphrase for tests');
+  const file = join(dir, 'authority-keys.json');
+  expect(made.made).toHaveLength(3);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(readFileSync(file, 'utf8')).not.toContain(String(made.root.key.export({ format: 'jwk' }).d));
+  const again = openKeys(dir, 'a passphrase for tests');
+  expect([again.root.kid, again.token.kid, again.liveState.kid, again.made]).toEqual([
+    made.root.kid,
+    made.token.kid,
+    made.liveState.kid,
+    [],
+  ]);
+  expect(() => openKeys(dir, 'another passphrase')).toThrow(expect.objectContaining({ code: 'key_unusable' }));
+  const sealed = JSON.parse(readFileSync(file, 'utf8')) as { sealed: string };
+  writeFileSync(
+    file,
+    JSON.stringify({
+      ...sealed,
+      sealed:
+        `A${sealed.sealed.slice(1)}` === sealed.sealed ? `B${sealed.sealed.slice(1)}` : `A${sealed.sealed.slice(1)}`,
+    }),
+  );
+  expect(() => openKeys(dir, 'a passphrase for tests')).toThrow(expect.objectContaining({ code: 'key_unusable' }));
+});
+
+test('an account keeps its id and pseudonyms over restarts, one for each audience', async () => {
+  const configured = [{ name: 'demo', passwordHash: await hashPassword('x') }];
+  const accounts = await openAccounts(database, configured);
+  const id = accounts.idOf('demo') ?? '';
+  const mesh = accounts.pseudonymOf(id, 'mesh');
+  expect(accounts.pseudonymOf(id, 'client:app')).not.toBe(mesh);
+  const again = await openAccounts(database, configured);
+  expect([again.idOf('demo'), again.pseudonymOf(id, 'mesh')]).toEqual([id, mesh]);
+  expect((await openAccounts(database, [])).isActive(id)).toBe(false);
+});
+
+test('failures are counted an account, a success forgets them, and successes count for no address', () => {
+  const limits = createSignInLimits(clock);
+  const refused = (account: string): string => {
+    try {
+      limits.check(account, '127.0.0.1');
+      return 'may try';
+    } catch (error) {
+      return codeOf(error);
+    }
+  };
+  for (let i = 0; i < MAX_FAILURES_AN_ACCOUNT; i++) limits.failed('demo', '127.0.0.1');
+  expect([refused('demo'), refused('other')]).toEqual(['rate_limited', 'may try']);
+  limits.succeeded('demo', '127.0.0.1');
+  expect(refused('demo')).toBe('may try');
+  for (let i = 0; i < 1_000; i++) {
+    limits.failed('busy', '127.0.0.1');
+    limits.succeeded('busy', '127.0.0.1');
+  }
+  expect(refused('busy')).toBe('may try');
+});
