@@ -1,6 +1,6 @@
 /** Decisions: the policy model, route maps, snapshots and the decision function. Pure: no I/O, no clock. */
-export { buildSnapshot, MESH_FILE, type PolicySource, SCHEMA_FILE } from './build/build-snapshot.ts';
-export { DEFAULT_SETTINGS, DEFAULT_VALID_FOR_S } from './build/mesh-file.ts';
+export { buildSnapshot, type PolicySource } from './build/build-snapshot.ts';
+export { DEFAULT_SETTINGS } from './build/mesh-file.ts';
 export {
   type CompiledSnapshot,
   compileSnapshot,
@@ -20,7 +20,7 @@ export { factsOfDelegation } from './model/facts-of-delegation.ts';
 export { isScopeToken } from './model/scope-token.ts';
 export { routesFromProto } from './routes/grpc-proto.ts';
 export { routesFromOpenApi } from './routes/openapi.ts';
-export { MAX_SNAPSHOT_BYTES, parseSnapshot } from './snapshot/parse-snapshot.ts';
+export { parseSnapshot } from './snapshot/parse-snapshot.ts';
 export { signSnapshot, verifySnapshot } from './snapshot/sign-snapshot.ts';
 export type {
   PolicySnapshot,

@@ -1,15 +1,13 @@
 /** The live state: what was taken back, published by its sources, followed by all who judge. */
-export {
-  HEARTBEAT_INTERVAL_S,
-  type LiveStateEntry,
-  type LiveStateHeartbeat,
-  type LiveStateSource,
-  type Revocation,
-  type RevocationKind,
+export type {
+  LiveStateEntry,
+  LiveStateHeartbeat,
+  LiveStateSource,
+  Revocation,
+  RevocationKind,
 } from './live-state.ts';
 export {
   LIVE_STATE_SOURCES,
-  MAX_STATEMENT_BYTES,
   parseEntry,
   parseHeartbeat,
   verifyEntry,

@@ -11,7 +11,7 @@ import {
 import type { LiveStateEntry, LiveStateHeartbeat, LiveStateSource } from './live-state.ts';
 
 /** Largest payload of an entry or heartbeat, in bytes. */
-export const MAX_STATEMENT_BYTES = 4_096;
+const MAX_STATEMENT_BYTES = 4_096;
 
 export const LIVE_STATE_SOURCES: readonly LiveStateSource[] = ['authority', 'ca'];
 

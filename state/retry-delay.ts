@@ -7,8 +7,8 @@ export interface RetryDelay {
   reset(): void;
 }
 
-export const FIRST_RETRY_MS = 50;
-export const MAX_RETRY_MS = 2_000;
+const FIRST_RETRY_MS = 50;
+const MAX_RETRY_MS = 2_000;
 
 /** `random` gives 0 to 1, as `Math.random`. */
 export function createRetryDelay(random: () => number = Math.random): RetryDelay {

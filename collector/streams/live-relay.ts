@@ -10,7 +10,7 @@ import type { PacedWriter } from './slow-watcher.ts';
 import type { StateStore, StoredStatement } from './state-store.ts';
 
 /** Kept entries of a source at most; beyond, the source is told to wait (`overloaded`) and its state goes stale. */
-export const MAX_KEPT_ENTRIES = 250_000;
+const MAX_KEPT_ENTRIES = 250_000;
 
 export type LiveMessage = Partial<WatchLiveStateResponse> & { readonly source: LiveStateSource };
 

@@ -28,7 +28,7 @@ import { createPacedWriter } from './slow-watcher.ts';
 import { createSnapshotRelay, type SnapshotMessage, type SnapshotRelay } from './snapshot-relay.ts';
 import { openStateStore } from './state-store.ts';
 
-export const STATE_FILE = 'state.sqlite';
+const STATE_FILE = 'state.sqlite';
 /** Streams at once, of all kinds. */
 const MAX_STREAMS = 20_000;
 

@@ -6,7 +6,7 @@
 import type { Writable } from 'node:stream';
 
 /** How long a watcher may take nothing, in milliseconds. */
-export const SLOW_WATCHER_MS = 10_000;
+const SLOW_WATCHER_MS = 10_000;
 
 export interface PacedWriter<T> {
   /** Whether a write may follow now. */

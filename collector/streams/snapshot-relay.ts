@@ -12,7 +12,7 @@ import type { PacedWriter } from './slow-watcher.ts';
 import type { StateStore, StoredStatement } from './state-store.ts';
 
 /** How long a snapshot waits for its key: an operator publishes the key and puts the snapshot right after. */
-export const KEY_WAIT_MS = 5_000;
+const KEY_WAIT_MS = 5_000;
 /** Past snapshots that are kept compiled. */
 const MAX_COMPILED = 4;
 

@@ -7,7 +7,7 @@ import type { SignedStatement } from '../../identity/index.ts';
 import type { LiveStateSource } from '../../state/index.ts';
 
 /** Past snapshots that are kept, for judging again what was decided under them. */
-export const MAX_SNAPSHOTS = 256;
+const MAX_SNAPSHOTS = 256;
 
 export interface StoredStatement {
   readonly number: number;

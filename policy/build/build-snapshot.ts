@@ -13,8 +13,8 @@ import type { PolicySnapshot, SnapshotRoute } from '../snapshot/snapshot.ts';
 import { readCedarFiles } from './cedar-files.ts';
 import { type MeshFile, parseMeshFile, parseYaml, type RouteSource } from './mesh-file.ts';
 
-export const MESH_FILE = 'mesh.yaml';
-export const SCHEMA_FILE = 'schema.cedarschema';
+const MESH_FILE = 'mesh.yaml';
+const SCHEMA_FILE = 'schema.cedarschema';
 
 export interface PolicySource {
   /** Text by path relative to the folder, `/` between folders. Files that nothing names are not read. */

@@ -77,7 +77,7 @@ export const DEFAULT_SETTINGS: SnapshotSettings = {
   max_staleness_s: { authority: 30, ca: 300 },
   stream_max_age_s: 3_600,
 };
-export const DEFAULT_VALID_FOR_S = 30 * 24 * 3_600;
+const DEFAULT_VALID_FOR_S = 30 * 24 * 3_600;
 const MAX_VALID_FOR_S = 366 * 24 * 3_600;
 const NAME = /^[A-Za-z0-9._-]{1,63}$/;
 

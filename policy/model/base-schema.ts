@@ -13,7 +13,7 @@
 export const NAMESPACE = 'Behalf';
 
 /** Types that requests are built of; `entities.ts` makes values of them. */
-export const BASE_DECLARATIONS = `  // What the delegation of a call gives. Texts are empty where the delegation has none.
+const BASE_DECLARATIONS = `  // What the delegation of a call gives. Texts are empty where the delegation has none.
   type Delegation = {
     // Pseudonym of the user, or the SPIFFE ID of the workload that acts for itself.
     subject: String,

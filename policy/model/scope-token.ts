@@ -1,6 +1,6 @@
 /** Scope values as RFC 6749 section 3.3 has them: `1*( %x21 / %x23-5B / %x5D-7E )`. Stricter: at most 128 characters. */
 
-export const MAX_SCOPE_TOKEN_LENGTH = 128;
+const MAX_SCOPE_TOKEN_LENGTH = 128;
 
 /** Whether a text is one scope-token. */
 export function isScopeToken(text: string): boolean {

@@ -6,7 +6,7 @@
 import { BehalfError } from '../../errors/index.ts';
 import { MAX_SEGMENTS } from './template.ts';
 
-export const MAX_PATH_LENGTH = 8_192;
+const MAX_PATH_LENGTH = 8_192;
 
 const SLASH = 0x2f;
 const PERCENT = 0x25;

@@ -63,7 +63,7 @@ export function buildRouteTree(routes: readonly SnapshotRoute[]): RouteTree {
 }
 
 /** `<METHOD> <template>`. */
-export function routeName({ method, template }: SnapshotRoute): string {
+function routeName({ method, template }: SnapshotRoute): string {
   return `${method} ${template}`;
 }
 

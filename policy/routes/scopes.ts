@@ -2,7 +2,7 @@
 import { isScopeToken } from '../model/scope-token.ts';
 import { invalid, readList } from '../snapshot/read-json.ts';
 
-export const MAX_SCOPES = 64;
+const MAX_SCOPES = 64;
 
 /**
  * Takes a list of distinct scope-tokens.
@@ -16,7 +16,7 @@ export function readScopes(value: unknown, at: string): readonly string[] {
 }
 
 /** @throws {BehalfError} `snapshot_invalid` */
-export function readScope(value: unknown, at: string): string {
+function readScope(value: unknown, at: string): string {
   if (typeof value !== 'string' || !isScopeToken(value)) throw invalid(at, 'not a scope-token (RFC 6749 section 3.3)');
   return value;
 }

@@ -153,7 +153,7 @@ function readService(value: unknown, place: string): SnapshotService {
 }
 
 /** @throws {BehalfError} `snapshot_invalid` */
-export function readRoute(value: unknown, place: string): SnapshotRoute {
+function readRoute(value: unknown, place: string): SnapshotRoute {
   const object = readObject(value, place, ['method', 'template', 'operation', 'scopes', 'passes', 'fresh']);
   const template = readText(object.template, join(place, 'template'), MAX_TEMPLATE_LENGTH);
   parseTemplate(template);
@@ -217,7 +217,7 @@ function readCedar(value: unknown): PolicySnapshot['cedar'] {
 }
 
 /** The bounds of DESIGN section 6 and WIRE.md section 1. @throws {BehalfError} `snapshot_invalid` */
-export function readSettings(value: unknown): SnapshotSettings {
+function readSettings(value: unknown): SnapshotSettings {
   const place = 'settings';
   const object = readObject(value, place, ['root_reuse_s', 'max_staleness_s', 'stream_max_age_s']);
   const staleness = readObject(object.max_staleness_s, join(place, 'max_staleness_s'), ['authority', 'ca']);

@@ -5,7 +5,7 @@
 import { BehalfError } from '../../errors/index.ts';
 
 /** Longest text that any member of a policy document may hold, Cedar and schema text apart. */
-export const MAX_TEXT_LENGTH = 2_048;
+const MAX_TEXT_LENGTH = 2_048;
 
 /** The refusal of a value at a place such as `services.orders.routes[2].method`. */
 export function invalid(at: string, why: string): BehalfError {

@@ -22,7 +22,7 @@ import { HEARTBEAT_INTERVAL_S, type LiveStateSource, type Revocation } from '../
 import { type Outbox, openOutbox } from './outbox.ts';
 
 /** How long `revoke` waits for the collector once the entry is durable here. */
-export const ACKNOWLEDGE_WAIT_MS = 2_000;
+const ACKNOWLEDGE_WAIT_MS = 2_000;
 /** Entries written to the stream before it is asked whether it takes more. */
 const PAGE = 256;
 /** Calls of `revoke` that wait at once; at the limit further ones return as soon as they are durable. */
