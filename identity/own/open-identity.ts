@@ -43,6 +43,7 @@ const FINAL: readonly ErrorCode[] = [
   'csr_invalid',
   'svid_invalid',
   'wit_invalid',
+  'key_unusable',
   'statement_untrusted',
   'bundle_invalid',
   'data_directory_unusable',
