@@ -166,7 +166,7 @@ test('only operators read the record, and only a proven identity may report', as
   const stream = anonymous.report();
   const failed = new Promise((resolve) => stream.once('error', resolve));
   stream.resume();
-  expect(await failed).toMatchObject({ code: 16 });
+  expect(await failed).toMatchObject({ code: 14 });
 });
 
 test('events wait in the spool while the collector is away, and are in the log once it is back, once', async () => {

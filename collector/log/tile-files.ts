@@ -15,31 +15,32 @@ export interface TileFiles {
   readonly read: (place: TilePlace) => Promise<Buffer | null>;
   /** The same, at once: for proofs. */
   readonly readNow: (place: TilePlace) => Buffer | null;
-  /** Puts a tile in place as a whole; a full one is synced and the partial ones before it are removed. */
+  /** Puts a tile in place as a whole; a full one is synced, and partial ones of the tile before it are removed. One at a time. */
   readonly write: (place: TilePlace, bytes: Buffer) => Promise<void>;
   readonly readCheckpoint: () => Promise<string | null>;
   readonly writeCheckpoint: (checkpoint: string) => Promise<void>;
 }
 
 export function openTileFiles(dir: string): TileFiles {
+  /** Beside the log's folder, so that a copy of that never meets a half-written file. */
+  const draft = `${dir}.draft`;
   const made = new Set<string>();
 
   async function put(path: string, bytes: Buffer | string, durable: boolean): Promise<void> {
     const folder = dirname(path);
-    if (!made.has(folder)) await mkdir(folder, { recursive: true, mode: 0o755 });
     if (made.size > 1_000) made.clear();
+    if (!made.has(folder)) await mkdir(folder, { recursive: true, mode: 0o755 });
     made.add(folder);
     // The file comes into its place whole: if the process dies before the rename, the old one stands, and the next start makes
     // this one again from the record.
-    const next = `${path}.next`;
-    const file = await open(next, 'w', 0o644);
+    const file = await open(draft, 'w', 0o644);
     try {
       await file.writeFile(bytes);
       if (durable) await file.datasync();
     } finally {
       await file.close();
     }
-    await rename(next, path);
+    await rename(draft, path);
   }
 
   const pathOf = (place: TilePlace): string => join(dir, tilePath(place));
@@ -55,9 +56,12 @@ export function openTileFiles(dir: string): TileFiles {
     async write(place, bytes) {
       const isFull = place.width === TILE_WIDTH;
       await put(pathOf(place), bytes, isFull);
-      // Whoever still reads a partial one finds the same bytes at the beginning of the full one.
-      if (isFull) await rm(`${pathOf(place)}.p`, { recursive: true, force: true });
-      if (isFull) made.delete(`${pathOf(place)}.p`);
+      if (!isFull || place.n === 0) return;
+      // Those of the tile before are of no more use: a reader finds the same bytes at the beginning of the full one. Those of
+      // this tile stay until the next is full, for whoever is copying the folder now.
+      const before = `${pathOf({ ...place, n: place.n - 1 })}.p`;
+      await rm(before, { recursive: true, force: true });
+      made.delete(before);
     },
     async readCheckpoint() {
       return (await readIfThere(join(dir, CHECKPOINT)))?.toString() ?? null;
