@@ -1,10 +1,19 @@
-import { hash, randomBytes } from 'node:crypto';
-import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { generateKeyPairSync, hash, randomBytes, randomUUID } from 'node:crypto';
+import { calculateJwkThumbprint, decodeJwt, decodeProtectedHeader, exportJWK, SignJWT } from 'jose';
+import pino from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { codeOf } from '../errors/index.ts';
 import { firstBrokenVersion } from './consent/history.ts';
+import { ACCESS_TOKEN_TYPE } from './exchange/exchange.ts';
 import { obtainTokens, openBrowser, refreshTokens } from './headless/index.ts';
-import { PASSWORD, REDIRECT_URI, type RunningAuthority, runAuthority, SCOPES } from './testing/running-authority.ts';
+import {
+  PASSWORD,
+  REDIRECT_URI,
+  type RunningAuthority,
+  runAuthority,
+  SCOPES,
+  STOREFRONT,
+} from './testing/running-authority.ts';
 
 let running: RunningAuthority;
 beforeEach(async () => {
@@ -298,4 +307,59 @@ test('metadata and keys are published', async () => {
   const jwks = (await (await fetch(String(metadata['jwks_uri']))).json()) as { keys: Record<string, unknown>[] };
   expect(jwks.keys.map(({ kid }) => kid)).toEqual([running.keys.token.kid, running.keys.root.kid]);
   expect(jwks.keys.every((key) => !('d' in key))).toBe(true);
+});
+
+test('tokens bound to a key by DPoP refresh with that key only, and exchange with its proof only', async () => {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const jwk = await exportJWK(publicKey);
+  const proofFor = (method: string, url: string, more: Record<string, unknown> = {}) =>
+    new SignJWT({ htm: method, htu: url, jti: randomUUID(), iat: running.nowS(), ...more })
+      .setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk })
+      .sign(privateKey);
+  const first = await obtainTokens(ask({ proof: proofFor }));
+  expect(decodeJwt(first.accessToken)['cnf']).toEqual({ jkt: await calculateJwkThumbprint(jwk) });
+  const refresh = { issuer: running.issuer, clientId: 'shop-app', refreshToken: first.refreshToken };
+  await expect(refreshTokens(refresh)).rejects.toMatchObject({ detail: { error: 'invalid_grant' } });
+  const { accessToken } = await refreshTokens({ ...refresh, proof: proofFor });
+
+  const { caller } = await running.workload(STOREFRONT);
+  const url = 'https://shop.example/orders';
+  const ath = hash('sha256', accessToken, 'base64url');
+  const exchange = async (dpopProof: string) =>
+    await running.authority.exchange(
+      {
+        subjectToken: accessToken,
+        subjectTokenType: ACCESS_TOKEN_TYPE,
+        scope: 'orders:read',
+        authorizationDetails: '',
+        purpose: '',
+        dpopProof,
+        dpopMethod: 'GET',
+        dpopUri: url,
+        ownTo: '',
+        clientCertificateS256: '',
+      },
+      caller,
+    );
+  await expect(exchange('')).rejects.toMatchObject({ code: 'entry_proof_invalid' });
+  expect((await exchange(await proofFor('GET', url, { ath }))).scope).toBe('orders:read');
+});
+
+test('no password, code or token reaches the log, also where requests fail', async () => {
+  const lines: string[] = [];
+  const log = pino({ level: 'trace' }, { write: (line) => void lines.push(line) });
+  const logged = await runAuthority({ log });
+  try {
+    const issuer = logged.issuer;
+    const tokens = await obtainTokens(ask({ issuer }));
+    await refreshTokens({ issuer, clientId: 'shop-app', refreshToken: tokens.refreshToken });
+    await refreshTokens({ issuer, clientId: 'shop-app', refreshToken: tokens.refreshToken }).catch(() => undefined);
+    await obtainTokens(ask({ issuer, password: 'wrong password' })).catch(() => undefined);
+    log.info('so that there is a line');
+    for (const secret of [PASSWORD, 'wrong password', tokens.accessToken, tokens.refreshToken]) {
+      expect(lines.join('')).not.toContain(secret);
+    }
+  } finally {
+    await logged.close();
+  }
 });

@@ -20,7 +20,11 @@ export interface ObtainTokens {
   readonly purpose: string;
   /** How long the consent lasts, in seconds. */
   readonly durationS: number;
+  /** Makes a DPoP proof (RFC 9449) for a request; the tokens are then bound to its key. */
+  readonly proof?: MakeProof;
 }
+
+export type MakeProof = (method: string, url: string) => Promise<string>;
 
 export interface ObtainedTokens {
   readonly accessToken: string;
@@ -54,30 +58,29 @@ export async function obtainTokens(ask: ObtainTokens): Promise<ObtainedTokens> {
       redirected.searchParams.get('error_description') ?? '',
     );
   }
-  return tokensOf(
-    await postToken(ask.issuer, {
-      grant_type: 'authorization_code',
-      client_id: ask.clientId,
-      redirect_uri: ask.redirectUri,
-      code,
-      code_verifier: verifier,
-    }),
-  );
+  const { issuer, clientId, redirectUri, proof } = ask;
+  const fields = {
+    grant_type: 'authorization_code',
+    client_id: clientId,
+    redirect_uri: redirectUri,
+    code,
+    code_verifier: verifier,
+  };
+  return tokensOf(await postToken(issuer, fields, proof));
+}
+
+/** What a refresh needs. */
+export interface RefreshTokens {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly refreshToken: string;
+  readonly proof?: MakeProof;
 }
 
 /** Exchanges a refresh token; the one given is used up. @throws {BehalfError} as `obtainTokens` */
-export async function refreshTokens({
-  issuer,
-  clientId,
-  refreshToken,
-}: {
-  issuer: string;
-  clientId: string;
-  refreshToken: string;
-}): Promise<ObtainedTokens> {
-  return tokensOf(
-    await postToken(issuer, { grant_type: 'refresh_token', client_id: clientId, refresh_token: refreshToken }),
-  );
+export async function refreshTokens({ issuer, clientId, refreshToken, proof }: RefreshTokens): Promise<ObtainedTokens> {
+  const fields = { grant_type: 'refresh_token', client_id: clientId, refresh_token: refreshToken };
+  return tokensOf(await postToken(issuer, fields, proof));
 }
 
 /** Walks from the authorization request to the redirect out of the issuer. */
@@ -133,8 +136,14 @@ async function fillForm(
 }
 
 /** The client's own request, beside the user's browser. */
-async function postToken(issuer: string, fields: Record<string, string>): Promise<Record<string, unknown>> {
-  const { status, text } = await send(new URL('/token', issuer), new URLSearchParams(fields), {});
+async function postToken(
+  issuer: string,
+  fields: Record<string, string>,
+  proof?: MakeProof,
+): Promise<Record<string, unknown>> {
+  const url = new URL('/token', issuer);
+  const headers = proof === undefined ? {} : { dpop: await proof('POST', url.href) };
+  const { status, text } = await send(url, new URLSearchParams(fields), headers);
   const answer = JSON.parse(text) as Record<string, unknown>;
   if (status !== 200) throw refusal(String(answer['error']), String(answer['error_description'] ?? ''));
   return answer;

@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import pino from 'pino';
+import pino, { type Logger } from 'pino';
 import type { Revocation } from '../../delegation/revocation/index.ts';
 import { parseSpiffeId, parseTrustDomain } from '../../identity/index.ts';
 import { createTestIssuer, type TestIdentity, type TestIssuer } from '../../identity/testing/issuer.ts';
@@ -67,7 +67,7 @@ export function testSnapshot(): PolicySnapshot {
 
 /** Starts one. `close` leaves nothing behind. */
 export async function runAuthority(
-  options: { peerOf?: (request: IncomingMessage) => MeshPeer | null } = {},
+  options: { peerOf?: (request: IncomingMessage) => MeshPeer | null; log?: Logger } = {},
 ): Promise<RunningAuthority> {
   const dataDir = mkdtempSync(join(tmpdir(), 'behalf-authority-'));
   const database = openDatabase(dataDir);
@@ -121,7 +121,7 @@ export async function runAuthority(
     peerOf: options.peerOf ?? (() => null),
     mtlsTokenEndpoint: null,
     clock,
-    log: pino({ level: 'silent' }),
+    log: options.log ?? pino({ level: 'silent' }),
   });
 
   return {
