@@ -66,11 +66,14 @@ export function highS(compact: string): string {
   );
 }
 
-export function mallorysWitFor(mesh: TestMesh, name: string): string {
+/** A good WIT of that workload, issued at `iat` for an hour. */
+export function witFor(mesh: TestMesh, name: string, iat: number, key = mesh.witKey.key): string {
   const { spiffeId, certificateS256, witKey } = mesh.workload(name);
-  const iat = mesh.nowS - 600;
-  return mintWit(
-    { sub: spiffeId, iat, exp: iat + 3600, jti: 'forged', linkKey: witKey, certificateS256 },
-    { kid: 'wit-1', key: STRANGER },
-  );
+  const claims = { sub: spiffeId, iat, exp: iat + 3600, jti: 'another', linkKey: witKey, certificateS256 };
+  return mintWit(claims, { kid: mesh.witKey.kid, key });
+}
+
+/** The same WIT, signed by a key that is not the CA's. */
+export function mallorysWitFor(mesh: TestMesh, name: string): string {
+  return witFor(mesh, name, mesh.nowS - 600, STRANGER);
 }

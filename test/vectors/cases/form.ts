@@ -56,6 +56,15 @@ export const FORM_CASES: readonly ChainCase[] = [
     expect: bad('delegation_too_large'),
   },
   {
+    name: 'too-large-together',
+    says: 'The three values together, separators included, have at most 16384 bytes.',
+    chain: () => ({
+      root: { later: 'x'.repeat(2400) },
+      hops: names(8).map((hop) => ({ ...hop, claims: { rte: 'x'.repeat(560) } })),
+    }),
+    expect: bad('delegation_too_large'),
+  },
+  {
     name: 'malformed-padded-base64url',
     says: 'Base64url is unpadded and canonical.',
     chain: asIs,

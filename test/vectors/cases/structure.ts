@@ -1,5 +1,5 @@
 /** Step 3: what fails without any signature. */
-import { asIs, bad, type ChainCase, id, lastLink, root, twoHops } from './case.ts';
+import { asIs, bad, type ChainCase, id, lastLink, root, twoHops, witFor } from './case.ts';
 
 export const STRUCTURE_CASES: readonly ChainCase[] = [
   {
@@ -139,5 +139,42 @@ export const STRUCTURE_CASES: readonly ChainCase[] = [
     chain: asIs,
     call: (mesh) => ({ at: mesh.nowS + 65, revocations_at: mesh.nowS + 65 }),
     expect: bad('delegation_expired'),
+  },
+  {
+    name: 'link-before-its-parent',
+    says: 'A link begins no earlier and ends no later than its parent.',
+    chain: (mesh) => ({ hops: [{ to: 'orders', claims: { iat: mesh.nowS - 11, exp: mesh.nowS + 40 } }] }),
+    expect: bad('delegation_broken_chain'),
+  },
+  {
+    name: 'root-ahead-of-its-link',
+    says: 'Times, object by object, root first.',
+    chain: root((mesh) => ({ iat: mesh.nowS + 31 })),
+    expect: bad('delegation_not_yet_valid'),
+  },
+  {
+    name: 'link-not-yet-valid',
+    says: "`iat` lies at most 30 s ahead of the verifier's clock.",
+    chain: asIs,
+    call: (mesh) => ({ at: mesh.nowS - 31, revocations_at: mesh.nowS - 31 }),
+    expect: bad('delegation_not_yet_valid'),
+  },
+  {
+    name: 'root-ended-before-its-link',
+    says: 'Times, object by object, root first.',
+    chain: root((mesh) => ({ iat: mesh.nowS - 100, exp: mesh.nowS - 5 })),
+    expect: bad('delegation_expired'),
+  },
+  {
+    name: 'link-before-its-wit',
+    says: "A link begins no earlier than its WIT's `nbf` and ends no later than its `exp`.",
+    chain: (mesh) => ({ hops: [{ to: 'orders' }, { to: 'payments', wit: witFor(mesh, 'orders', mesh.nowS + 61) }] }),
+    expect: bad('delegation_broken_chain'),
+  },
+  {
+    name: 'link-outlives-its-wit',
+    says: "A link begins no earlier than its WIT's `nbf` and ends no later than its `exp`.",
+    chain: (mesh) => ({ hops: [{ to: 'orders' }, { to: 'payments', wit: witFor(mesh, 'orders', mesh.nowS - 3541) }] }),
+    expect: bad('delegation_broken_chain'),
   },
 ];
