@@ -35,8 +35,12 @@ export interface LedgerLine {
 
 const orders = JSON.parse(process.argv[2] ?? '{}') as Orders;
 const agent = new Agent({ keepAlive: orders.newConnections !== true, maxSockets: orders.concurrency });
-const endMs = orders.forMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + orders.forMs;
+let endMs = orders.forMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + orders.forMs;
 let next = 0;
+// Asked to stop, it finishes what it began: no answered request stays out of the ledger.
+process.on('SIGTERM', () => {
+  endMs = 0;
+});
 
 await Promise.all(Array.from({ length: orders.concurrency }, () => worker()));
 agent.destroy();

@@ -13,16 +13,23 @@ export interface Client {
   readonly done: Promise<readonly LedgerLine[]>;
   /** Resolves once so many lines are written. */
   written(count: number): Promise<void>;
+  /** Resolves once so many more requests were answered with 200. */
+  answered(more: number): Promise<void>;
+  /** No new requests. */
+  stop(): boolean;
 }
 
 export function startClient(orders: object): Client {
   const child = spawn(process.execPath, [CLIENT, JSON.stringify(orders)], { stdio: ['ignore', 'pipe', 'inherit'] });
   const lines: LedgerLine[] = [];
-  const waiting: { readonly count: number; readonly resolve: () => void }[] = [];
+  let answered = 0;
+  const waiting: { readonly enough: () => boolean; readonly resolve: () => void }[] = [];
   const reader = createInterface({ input: child.stdout });
   reader.on('line', (line) => {
-    lines.push(JSON.parse(line) as LedgerLine);
-    for (const { count, resolve } of waiting) if (lines.length >= count) resolve();
+    const read = JSON.parse(line) as LedgerLine;
+    lines.push(read);
+    if (read.status === 200) answered += 1;
+    for (const { enough, resolve } of waiting) if (enough()) resolve();
   });
   const done = new Promise<readonly LedgerLine[]>((resolve, reject) => {
     child.on('error', reject);
@@ -31,12 +38,19 @@ export function startClient(orders: object): Client {
       else reject(new Error(`the client ended with ${code}`));
     });
   });
+  const until = (enough: () => boolean): Promise<void> =>
+    Promise.race([
+      new Promise<void>((resolve) => (enough() ? resolve() : waiting.push({ enough, resolve }))),
+      done.then(() => {}),
+    ]);
   return {
     lines,
     done,
-    written: (count) =>
-      lines.length >= count
-        ? Promise.resolve()
-        : Promise.race([new Promise<void>((resolve) => waiting.push({ count, resolve })), done.then(() => {})]),
+    written: (count) => until(() => lines.length >= count),
+    answered: (more) => {
+      const from = answered;
+      return until(() => answered >= from + more);
+    },
+    stop: () => child.kill('SIGTERM'),
   };
 }
