@@ -74,10 +74,15 @@ export function compileCedar({ schema, policies }: PolicySnapshot['cedar']): Ced
  */
 export function evaluate(program: CedarProgram, question: Question, { checked }: { checked: boolean }): Evaluation {
   const id = slotOf(program);
-  const answer = checked
-    ? statefulIsAuthorized({ ...question, preparsedSchemaName: id, validateRequest: true, preparsedPolicySetId: id })
-    : statefulIsAuthorized({ ...question, preparsedPolicySetId: id });
-  return evaluationOf(answer);
+  try {
+    const answer = checked
+      ? statefulIsAuthorized({ ...question, preparsedSchemaName: id, validateRequest: true, preparsedPolicySetId: id })
+      : statefulIsAuthorized({ ...question, preparsedPolicySetId: id });
+    return evaluationOf(answer);
+  } catch (error) {
+    // The callers let no input through that is known to make it throw; what throws all the same is no permission.
+    return { kind: 'error', policies: [], why: error instanceof Error ? error.message : 'not evaluated' };
+  }
 }
 
 function evaluationOf(answer: AuthorizationAnswer): Evaluation {

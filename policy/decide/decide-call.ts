@@ -5,7 +5,14 @@
  */
 import type { ErrorCode, ErrorDetail } from '../../errors/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
-import { CALL_ACTION, contextOf, type DelegationFacts, routeEntity, workloadUid } from '../model/entities.ts';
+import {
+  CALL_ACTION,
+  contextOf,
+  type DelegationFacts,
+  illFormedFact,
+  routeEntity,
+  workloadUid,
+} from '../model/entities.ts';
 import { type Evaluation, evaluate } from './cedar-program.ts';
 import { type CompiledSnapshot, edgeOf, entryCeilingOf, type MatchedRoute } from './compile.ts';
 
@@ -42,6 +49,8 @@ export function decideCall(compiled: CompiledSnapshot | null, request: CallReque
   if (route === null || route.service !== service) return deny('route_unknown', { service });
   const missing = route.route.scopes.filter((scope) => !facts.scopes.includes(scope));
   if (missing.length > 0) return deny('insufficient_scope', { route: route.name, missing });
+  const illFormed = illFormedFact(facts);
+  if (illFormed !== null) return deny('request_malformed', { member: illFormed, why: 'not well-formed Unicode' });
   const entity = routeEntity(service, route);
   return decisionOf(
     evaluate(

@@ -8,6 +8,7 @@ import {
   actionUid,
   contextOf,
   type DelegationFacts,
+  illFormedFact,
   resourceEntity,
   serviceUid,
   workloadUid,
@@ -53,6 +54,8 @@ export function decideResource(compiled: CompiledSnapshot | null, request: Resou
   if (action === 'call') return deny('request_malformed', { member: 'action', why: '`call` is for routes' });
   const defect = nameDefect(action, 'action') ?? nameDefect(resource.type, 'type') ?? nameDefect(resource.id, 'id');
   if (defect !== null) return defect;
+  const illFormed = illFormedFact(facts);
+  if (illFormed !== null) return deny('request_malformed', { member: illFormed, why: 'not well-formed Unicode' });
   const attributes = attributesOf(compiled, resource);
   if (attributes === null)
     return deny('request_malformed', { member: 'resource', why: 'an attribute has no Cedar value' });
@@ -81,8 +84,8 @@ export function decideResource(compiled: CompiledSnapshot | null, request: Resou
 const PLAIN = 'Resource';
 
 function nameDefect(value: string, member: string): Decision | null {
-  if (value !== '' && value.length <= MAX_NAME_LENGTH) return null;
-  return deny('request_malformed', { member, why: `not 1 to ${MAX_NAME_LENGTH} characters` });
+  if (value !== '' && value.length <= MAX_NAME_LENGTH && value.isWellFormed()) return null;
+  return deny('request_malformed', { member, why: `not 1 to ${MAX_NAME_LENGTH} characters of Unicode` });
 }
 
 function attributesOf(
@@ -91,7 +94,7 @@ function attributesOf(
 ): Record<string, CedarValueJson> | null {
   if (type === PLAIN || !compiled.program.resourceTypes.has(type)) {
     const owner = attributes['owner'] ?? '';
-    return typeof owner === 'string' && owner.length <= MAX_VALUE_LENGTH ? { type, id, owner } : null;
+    return isText(owner) ? { type, id, owner } : null;
   }
   return recordOf(attributes, 1);
 }
@@ -99,10 +102,14 @@ function attributesOf(
 /** JSON as Cedar values: texts, integers, booleans, lists as sets, objects as records. Null for anything else. */
 function cedarValueOf(value: unknown, depth: number): CedarValueJson {
   if (typeof value === 'boolean') return value;
-  if (typeof value === 'string') return value.length <= MAX_VALUE_LENGTH ? value : null;
+  if (typeof value === 'string') return isText(value) ? value : null;
   if (typeof value === 'number') return Number.isSafeInteger(value) ? value : null;
   if (depth >= MAX_DEPTH || typeof value !== 'object' || value === null) return null;
   return Array.isArray(value) ? setOf(value, depth + 1) : recordOf(value, depth + 1);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= MAX_VALUE_LENGTH && value.isWellFormed();
 }
 
 function setOf(values: readonly unknown[], depth: number): CedarValueJson {
@@ -117,7 +124,7 @@ function recordOf(object: object, depth: number): Record<string, CedarValueJson>
   const record: [string, CedarValueJson][] = [];
   for (const [name, member] of entries) {
     // `__entity`, `__extn`, `__expr`: Cedar's escapes, which an app's data must not reach.
-    const value = name.startsWith('__') ? null : cedarValueOf(member, depth);
+    const value = name.startsWith('__') || !isText(name) ? null : cedarValueOf(member, depth);
     if (value === null) return null;
     record.push([name, value]);
   }

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { BehalfError } from '../../errors/index.ts';
 import { parseSpiffeId } from '../../identity/index.ts';
@@ -199,6 +200,33 @@ test('a resource is not judged without a subject, nor with values that Cedar doe
     expect(resource('refund', 'Order', { owner: bad }).code).toBe('request_malformed');
   }
   expect(resource('', 'order', { owner: 'u:alice' }).code).toBe('request_malformed');
+});
+
+test('whatever an app or a chain says, deciding answers and never throws, and only an own order is charged', () => {
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom('\ud800', 'u:alice', '', 'Order', 'Resource', 'Route'),
+  );
+  fc.assert(
+    fc.property(text, text, fc.dictionary(text, fc.jsonValue()), text, (type, subject, attributes, name) => {
+      const request = {
+        nowS,
+        caller: orders,
+        service: payments,
+        facts: { ...user, subject, client: name, purpose: type },
+      };
+      const decision = decideResource(compiled, {
+        ...request,
+        action: 'charge',
+        resource: { type, id: name, attributes },
+      });
+      if (decision.kind === 'allow') expect(attributes['owner']).toBe(subject);
+      decideResource(compiled, { ...request, action: name, resource: { type, id: name, attributes } });
+      const route = matchRoute(compiled, orders, 'GET', '/v1/orders');
+      decideCall(compiled, { ...request, caller: storefront, service: orders, route });
+    }),
+    { numRuns: 150 },
+  );
 });
 
 test('Cedar that does not fit the schema is refused when it is compiled', () => {

@@ -20,6 +20,17 @@ export interface DelegationFacts {
   readonly own: boolean;
 }
 
+/**
+ * The member of the facts that is no well-formed Unicode, or null. JSON lets half a surrogate pair through; Cedar's reader
+ * throws at it. Scopes, IDs and routes are ASCII by their parsers.
+ */
+export function illFormedFact(facts: DelegationFacts): string | null {
+  for (const member of ['subject', 'client', 'consent', 'purpose'] as const) {
+    if (!facts[member].isWellFormed()) return member;
+  }
+  return null;
+}
+
 const uid = (type: string, id: string): TypeAndId => ({ type: `${NAMESPACE}::${type}`, id });
 
 export const CALL_ACTION = uid('Action', 'call');

@@ -48,6 +48,8 @@ export function readList<T>(value: unknown, at: string, read: (element: unknown,
 export function readText(value: unknown, at: string, maxLength: number = MAX_TEXT_LENGTH): string {
   if (typeof value !== 'string') throw invalid(at, 'not a text');
   if (value.length === 0) throw invalid(at, 'empty');
+  // Cedar's reader throws at half a surrogate pair.
+  if (!value.isWellFormed()) throw invalid(at, 'not well-formed Unicode');
   if (value.length > maxLength) throw invalid(at, `longer than ${maxLength} characters`);
   return value;
 }
