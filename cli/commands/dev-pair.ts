@@ -33,7 +33,11 @@ export const command = defineCommand({
       description: '`mtls`: mutual TLS and the record alone, no delegations.',
     },
     ttl: { type: 'string', value: 'SECONDS', description: 'Life of certificates, for trying out renewal.' },
-    keep: { type: 'string', value: 'DIR', description: 'Keep the state in this directory instead of a temporary one.' },
+    dir: {
+      type: 'string',
+      value: 'DIR',
+      description: 'Keep the state in this directory; a temporary one is removed at the end.',
+    },
   },
   positionals: [0, 0],
   async run(values) {
@@ -47,10 +51,10 @@ export const command = defineCommand({
       throw wrong('--ttl is not a number of seconds');
 
     const stop = listenForStop();
-    const folder = values.keep ?? mkdtempSync(join(tmpdir(), 'behalf-pair-'));
+    const folder = values.dir ?? mkdtempSync(join(tmpdir(), 'behalf-pair-'));
     const dir = takeStateDir(folder, { fresh: true });
     const removeFolder = (): void => {
-      if (values.keep === undefined) rmSync(folder, { recursive: true, force: true });
+      if (values.dir === undefined) rmSync(folder, { recursive: true, force: true });
     };
     let mesh: Mesh;
     const user = mode === 'full' ? (await import('../dev/pair-user.ts')).makePairUser(dir) : null;

@@ -1,6 +1,7 @@
 /** `behalf hops`: calls as a tree, from the record. */
 import { BehalfError } from '../../errors/index.ts';
-import { defineCommand } from '../command.ts';
+import type { SummaryResponse } from '../../proto/behalf/audit/v1/audit.ts';
+import { defineCommand, type ExitCode } from '../command.ts';
 import { styleFor } from '../draw/style.ts';
 import { shortName } from '../draw/words.ts';
 import { drawRequest, hopJson } from '../hops/draw-hops.ts';
@@ -8,7 +9,7 @@ import { groupByRequest, joinHops } from '../hops/hop-view.ts';
 import { accountNames, connectQuery, listHops, pseudonymOf } from '../hops/query.ts';
 import { DIR_FLAG, directoryOf } from '../mesh/dir-flag.ts';
 import { asOperator } from '../mesh/operator.ts';
-import { respond } from '../output.ts';
+import { columns, respond } from '../output.ts';
 
 const DEFAULT_LAST = 5;
 
@@ -28,6 +29,7 @@ export const command = defineCommand({
     code: { type: 'string', value: 'CODE', description: 'Calls refused with this code.' },
     refused: { type: 'boolean', description: 'Refused calls only.' },
     last: { type: 'boolean', description: 'The newest request only.' },
+    summary: { type: 'boolean', description: 'Totals of the whole record and of each reporter instead.' },
     limit: {
       type: 'string',
       value: 'N',
@@ -41,6 +43,7 @@ export const command = defineCommand({
     if (!Number.isSafeInteger(limit) || limit < 0)
       throw new BehalfError('usage', { command: 'hops', why: '--limit is not a number' });
     return asOperator(directoryOf(values.dir), async (operator) => {
+      if (values.summary === true) return tellSummary(values.json, await connectQuery(operator).summary({}));
       const subject =
         values.user === undefined || values.user.startsWith('u:')
           ? values.user
@@ -79,3 +82,28 @@ export const command = defineCommand({
     });
   },
 });
+
+/** Totals; exit code 1 where calls are reported by one side only, which a settled record does not have. */
+function tellSummary(
+  json: boolean | undefined,
+  { hops, denied, oneSided, logSize, reporters }: SummaryResponse,
+): ExitCode {
+  const shown = reporters.map(({ epoch, ...reporter }) => ({ ...reporter, epoch: epoch.toString('hex') }));
+  return respond(
+    json,
+    { hops, denied, oneSided, logSize, reporters: shown },
+    () => [
+      `${hops} calls are on record, ${denied} of them refused, ${oneSided} reported by one side only; the log has ${logSize} records`,
+      '',
+      ...columns([
+        ['REPORTER', 'EVENTS', 'NUMBERS'],
+        ...shown.map(({ reporter, events, firstSeq, lastSeq }) => [
+          reporter,
+          String(events),
+          `${firstSeq} to ${lastSeq}`,
+        ]),
+      ]),
+    ],
+    oneSided === 0 ? 0 : 1,
+  );
+}

@@ -47,6 +47,8 @@ export interface StartMesh {
   readonly log: Logger;
   /** Gives up starting; what was started is ended. Later use `stop`. */
   readonly signal?: AbortSignal;
+  /** Further arguments for Node, by the child's name: for drills that need another clock or a hook in a part. */
+  readonly nodeArgs?: (child: string) => readonly string[];
   /** Told what is being done, in a few words, for a person who waits. */
   readonly progress?: (what: string) => void;
 }
@@ -56,7 +58,14 @@ export interface StartMesh {
  * @throws {BehalfError} `port_in_use`, `data_directory_unusable`, `process_died`, `config_invalid` and what parts refuse with;
  *   nothing is left running then
  */
-export async function startMesh({ plan, dir, log, signal, progress = () => {} }: StartMesh): Promise<Mesh> {
+export async function startMesh({
+  plan,
+  dir,
+  log,
+  signal,
+  nodeArgs = () => [],
+  progress = () => {},
+}: StartMesh): Promise<Mesh> {
   const children = createChildren(dir.folder('log'), log);
   const stopped = new AbortController();
   const opened: { close(): unknown }[] = [];
@@ -75,7 +84,8 @@ export async function startMesh({ plan, dir, log, signal, progress = () => {} }:
       caSocket: dir.socket('ca.sock'),
       port: await assignPorts(plan, dir),
     };
-    const part = (name: string, command: string, config: object) => startPart(children, dir, name, command, config);
+    const part = (name: string, command: string, config: object) =>
+      startPart(children, dir, nodeArgs(name), name, command, config);
 
     progress('certificate authority');
     await initCaOnce(dir, plan);
@@ -172,12 +182,19 @@ function passphraseOnce(dir: StateDir, name: string): string {
   return dir.file(name);
 }
 
-async function startPart(children: Children, dir: StateDir, name: string, command: string, config: object) {
+async function startPart(
+  children: Children,
+  dir: StateDir,
+  nodeArgs: readonly string[],
+  name: string,
+  command: string,
+  config: object,
+) {
   const file = dir.write(`config/${name.replaceAll(' ', '-')}.yaml`, stringify(config));
   return children.start({
     name,
     command: process.execPath,
-    args: [CLI, command, '--config', file, '--json'],
+    args: [...nodeArgs, CLI, command, '--config', file, '--json'],
     environment: inherited(),
     isReady: 'ready-line',
   });

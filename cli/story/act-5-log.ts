@@ -16,8 +16,10 @@ const VERIFY_TIMEOUT_MS = 60_000;
 /** What the other process says. */
 interface Verification {
   readonly ok: boolean;
-  readonly size: number;
-  readonly inclusion: readonly { readonly index: number; readonly leaf: string }[];
+  readonly size?: number;
+  /** Where the copy differs. */
+  readonly place?: string;
+  readonly inclusion?: readonly { readonly index: number; readonly leaf: string }[];
 }
 
 /** Returns how many records of the request were proved to be in the log. */
@@ -43,10 +45,12 @@ export async function tellLog(stage: Stage, { request }: ToldRequest): Promise<n
     const key = (await currentLogKeys(stage))[0] ?? '';
     const said = await verifyElsewhere(folder, key, indexes);
     const leaves = await leavesOf(stage, indexes);
-    const proved = said.inclusion.filter(({ index, leaf }) => leaves.get(index) === leaf).length;
+    const proved = (said.inclusion ?? []).filter(({ index, leaf }) => leaves.get(index) === leaf).length;
     tell.check(
       said.ok && said.size === Number(size),
-      `the tree of ${said.size} records has exactly the root that was signed`,
+      said.place === undefined
+        ? `the tree of ${size} records has exactly the root that was signed`
+        : `it differs at ${said.place}`,
     );
     tell.check(
       proved === indexes.length,

@@ -18,6 +18,9 @@ const CLIENT = { id: 'shop-app', name: 'The shop’s app' } as const;
 /** A workload of this mesh that no policy lets call anything: what an intruder with a foot in the door would be. */
 export const MALLORY: SpiffeId = parseSpiffeId(`spiffe://${DEMO_TRUST_DOMAIN}/mallory`);
 
+const ACCOUNTS = ['demo', 'eve'] as const;
+export type DemoAccount = (typeof ACCOUNTS)[number];
+
 export interface DemoUser {
   readonly account: string;
   readonly password: string;
@@ -26,14 +29,17 @@ export interface DemoUser {
 export interface Demo {
   readonly plan: MeshPlan;
   readonly client: { readonly id: string; readonly redirectUri: string };
-  readonly users: { readonly demo: DemoUser; readonly eve: DemoUser };
+  readonly users: Readonly<Record<DemoAccount, DemoUser>>;
   /** Whether each service runs under a user of its own, so that local ports can be guarded; else why not. */
   readonly guard: { readonly on: true } | { readonly on: false; readonly why: string };
 }
 
 /** Makes the plan; passwords are new each time and stand in files of the mesh's directory alone. */
 export function makeDemo(dir: StateDir): Demo {
-  const users = { demo: newUser('demo'), eve: newUser('eve') };
+  const users = Object.fromEntries(ACCOUNTS.map((account) => [account, newUser(account)])) as Record<
+    DemoAccount,
+    DemoUser
+  >;
   const guard = guardPossible();
   const accounts = Object.values(users).map(({ account, password }) => ({
     name: account,
