@@ -12,7 +12,7 @@ import { CHAIN_CASES, type ChainCase } from './cases/index.ts';
 const FOLDER = new URL('./chain/', import.meta.url);
 const JWKS = JSON.parse(readFileSync(new URL('./keys.json', import.meta.url), 'utf8')) as Record<string, VectorKey>;
 
-function main(): void {
+function writeVectors(): void {
   mkdirSync(FOLDER, { recursive: true });
   for (const file of readdirSync(FOLDER)) if (file.endsWith('.json')) rmSync(new URL(file, FOLDER));
   for (const chainCase of CHAIN_CASES) {
@@ -22,7 +22,8 @@ function main(): void {
   process.stdout.write(`${CHAIN_CASES.length} vectors\n`);
 }
 
-function vectorOf({ name, says, chain, edit, call = {}, expect }: ChainCase): ChainVector {
+/** The vector of a case, signed anew. */
+export function vectorOf({ name, says, chain, edit, call = {}, expect }: ChainCase): ChainVector {
   const mesh = createTestMesh({ keys: fixedKeys() });
   const forged = forge(mesh, chain(mesh));
   const headers = edit === undefined ? forged : { ...forged, ...edit(forged) };
@@ -71,4 +72,4 @@ function publicJwk({ kid, key }: NamedKey): VectorKey {
   return { ...createPublicKey(key).export({ format: 'jwk' }), kid };
 }
 
-main();
+if (import.meta.main) writeVectors();
