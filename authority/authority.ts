@@ -165,7 +165,7 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
 }
 
 /** The one audience of access tokens: the mesh as a whole, which takes them at its entries alone. */
-export function accessAudience(trustDomain: TrustDomain): string {
+function accessAudience(trustDomain: TrustDomain): string {
   return `spiffe://${trustDomain}/behalf/mesh`;
 }
 

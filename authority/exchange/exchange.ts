@@ -4,7 +4,7 @@
  * a root of its own. Either way only for the workload that its SVID proves, and only as far as the signed snapshot says.
  */
 import { type KeyObject, randomBytes } from 'node:crypto';
-import { mintRoot } from '../../delegation/root/index.ts';
+import { DEFAULT_ROOT_LIFE_S, mintRoot } from '../../delegation/root/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { type Clock, DEFAULT_CLOCK_RULE, type SpiffeId, type TrustDomain } from '../../identity/index.ts';
 import { type VerifiedWit, verifyWit } from '../../identity/wit/index.ts';
@@ -19,8 +19,6 @@ export const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt';
 /** Transaction Tokens draft, section 5.3. */
 export const TXN_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:txn_token';
 
-/** Life of a root, in seconds; WIRE.md allows 300 at most. */
-export const ROOT_LIFETIME_S = 120;
 const MAX_PURPOSE_CHARACTERS = 200;
 
 /** RFC 8693 section 2.1, and what the entry saw of the proof. UNTRUSTED: all of it is the caller's choice. */
@@ -107,7 +105,7 @@ async function exchangeAccessToken(
   );
   return mint(deps, {
     nowS,
-    expS: Math.min(nowS + ROOT_LIFETIME_S, token.expS, consent.untilS),
+    expS: Math.min(nowS + DEFAULT_ROOT_LIFE_S, token.expS, consent.untilS),
     sub: deps.subjectOf(token.account),
     scope,
     caller: caller.id,
@@ -135,7 +133,7 @@ function exchangeOwnWit(deps: ExchangeDeps, parameters: ExchangeParameters, call
   const purpose = parsePurpose(parameters.purpose);
   return mint(deps, {
     nowS,
-    expS: Math.min(nowS + ROOT_LIFETIME_S, wit.exp),
+    expS: Math.min(nowS + DEFAULT_ROOT_LIFE_S, wit.exp),
     sub: caller.id,
     scope: asked.length === 0 ? edge.scopes : edge.scopes.filter((name) => asked.includes(name)),
     caller: caller.id,

@@ -106,7 +106,7 @@ function signingKey(jwk: JsonWebKey, alg: 'ES256' | 'EdDSA'): SigningKey {
 }
 
 /** RFC 7638 thumbprint of an EC or OKP public key. */
-export function thumbprintOf(jwk: JsonWebKey): string {
+function thumbprintOf(jwk: JsonWebKey): string {
   const members =
     jwk.kty === 'EC' ? { crv: jwk.crv, kty: jwk.kty, x: jwk.x, y: jwk.y } : { crv: jwk.crv, kty: jwk.kty, x: jwk.x };
   return hash('sha256', JSON.stringify(members), 'base64url');

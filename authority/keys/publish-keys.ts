@@ -13,7 +13,7 @@ import type { AuthorityKeys } from './keys.ts';
 const RETRY = { firstMs: 200, maxMs: 5_000 };
 
 /** The members of the bundle's `behalf` part that are the authority's to set. */
-export function partKeysOf(
+function partKeysOf(
   keys: AuthorityKeys,
   issuer: string,
 ): Pick<PartKeys, 'issuer' | 'jwks_uri' | 'root_keys'> & {

@@ -7,8 +7,8 @@ import type { Clock } from '../../identity/index.ts';
 
 /** Failures in the window after which an account, or an address, has to wait. */
 export const MAX_FAILURES_AN_ACCOUNT = 5;
-export const MAX_FAILURES_AN_ADDRESS = 50;
-export const FAILURE_WINDOW_S = 300;
+const MAX_FAILURES_AN_ADDRESS = 50;
+const FAILURE_WINDOW_S = 300;
 const MAX_REMEMBERED = 10_000;
 
 export interface SignInLimits {
