@@ -1,7 +1,11 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
-import { beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BehalfError } from '../../errors/index.ts';
 import { buildCertificate, distinguishedName, EXTENDED_KEY_USAGES, extension, localSigner } from '../svid/index.ts';
 import { type Alter, createTestIssuer, newKeyPair, type TestIssuer } from '../testing/issuer.ts';
@@ -60,6 +64,18 @@ test('a root that is sent along changes nothing', async () => {
   expect(validatePath([...chain, issuer.rootDer], issuer.bundle(), NOW_S, 'client').spiffeId).toBe(ID);
 });
 
+/** Name constraints with any names. */
+function constraints(permitted: pkijs.GeneralName[], excluded: pkijs.GeneralName[] = []): pkijs.Extension {
+  const subtrees = (names: pkijs.GeneralName[]) => names.map((base) => new pkijs.GeneralSubtree({ base }));
+  const value = new pkijs.NameConstraints({
+    ...(permitted.length === 0 ? {} : { permittedSubtrees: subtrees(permitted) }),
+    ...(excluded.length === 0 ? {} : { excludedSubtrees: subtrees(excluded) }),
+  });
+  return new pkijs.Extension({ extnID: '2.5.29.30', critical: true, extnValue: value.toSchema().toBER() });
+}
+const uri = (value: string) => new pkijs.GeneralName({ type: 6, value });
+const directory = () => new pkijs.GeneralName({ type: 4, value: distinguishedName({ organization: 'Shop' }) });
+
 const BAD_LEAVES: readonly [string, PathRule, Alter][] = [
   ['two URI SANs', 'uri_san', without(OID.san, extension.subjectAltName([ID, `${ID}2`], true))],
   ['no SAN', 'uri_san', without(OID.san)],
@@ -103,6 +119,8 @@ const BAD_LEAVES: readonly [string, PathRule, Alter][] = [
     'spiffe_id',
     without(OID.san, extension.subjectAltName(['spiffe://shop.example'], true)),
   ],
+  ['name constraints of its own', 'name_constraints', without('', extension.permittedUriHost('shop.example'))],
+  ['a URI without host', 'name_constraints', without(OID.san, extension.subjectAltName(['urn:shop.example'], true))],
   [
     'a URI outside the name constraint',
     'name_constraints',
@@ -144,6 +162,11 @@ test('an SVID cannot issue', async () => {
 });
 
 const BAD_INTERMEDIATES: readonly [string, PathRule, Alter][] = [
+  [
+    'basic constraints that are not critical',
+    'basic_constraints',
+    without(OID.bc, extension.basicConstraints({ ca: true }, false)),
+  ],
   ['no CA flag', 'basic_constraints', without(OID.bc, extension.basicConstraints({ ca: false }))],
   ['no basic constraints', 'basic_constraints', without(OID.bc)],
   ['no key usage', 'key_usage', without(OID.ku)],
@@ -160,6 +183,109 @@ const BAD_INTERMEDIATES: readonly [string, PathRule, Alter][] = [
 test.each(BAD_INTERMEDIATES)('an intermediate with %s is refused by rule %s', async (_defect, rule, alter) => {
   const bad = await createTestIssuer('shop.example', { clock, alterIntermediate: alter });
   expect(ruleOf(await bad.leaf(ID), bad)).toEqual({ rule, certificate: 'intermediate 1' });
+});
+
+test('a name that an authority above excludes is refused, also under a domain that it excludes as a whole', async () => {
+  for (const excluded of ['shop.example', '.example']) {
+    const alterIntermediate = without('2.5.29.30', constraints([], [uri(excluded)]));
+    const bad = await createTestIssuer('shop.example', { clock, alterIntermediate });
+    expect(ruleOf(await bad.leaf(ID), bad)).toEqual({ rule: 'name_constraints', certificate: 'leaf' });
+  }
+});
+
+test('a constraint on a domain takes names below it, and not the domain itself', async () => {
+  const alterIntermediate = without('2.5.29.30', constraints([uri('.example')]));
+  const good = await createTestIssuer('shop.example', { clock, alterIntermediate });
+  expect(validatePath(await good.leaf(ID), good.bundle(), NOW_S, 'client').spiffeId).toBe(ID);
+  const bad = await createTestIssuer('example', { clock, alterIntermediate });
+  expect(ruleOf(await bad.leaf('spiffe://example/a'), bad).rule).toBe('name_constraints');
+});
+
+test('constraints on kinds of names that we cannot judge refuse certificates with such names, and no others', async () => {
+  const alterIntermediate = without('2.5.29.30', constraints([directory(), uri('shop.example')]));
+  const bad = await createTestIssuer('shop.example', { clock, alterIntermediate });
+  expect(validatePath(await bad.leaf(ID), bad.bundle(), NOW_S, 'client').spiffeId).toBe(ID);
+  const named: Alter = (content) => ({ ...content, subject: distinguishedName({ organization: 'Shop' }) });
+  expect(ruleOf(await bad.leaf(ID, { alter: named }), bad)).toEqual({ rule: 'name_constraints', certificate: 'leaf' });
+});
+
+test('a root is no leaf', () => {
+  expect(ruleOf([issuer.rootDer]).rule).toBe('basic_constraints');
+});
+
+describe('made by OpenSSL', () => {
+  let dir: string;
+  beforeAll(() => {
+    dir = mkdtempSync(join(tmpdir(), 'behalf-path-'));
+  });
+  afterAll(() => rmSync(dir, { recursive: true }));
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'] });
+  const der = (file: string) => new X509Certificate(readFileSync(join(dir, file))).raw;
+  const leafExtensions = `basicConstraints=critical,CA:FALSE
+keyUsage=critical,digitalSignature
+extendedKeyUsage=serverAuth,clientAuth
+subjectAltName=critical,URI:${ID}
+`;
+
+  function verdict(rootKey: string[], sign: string[], extensions: string | null = leafExtensions): unknown {
+    openssl(
+      'req',
+      '-x509',
+      '-newkey',
+      ...rootKey,
+      '-nodes',
+      '-keyout',
+      'root.key',
+      '-out',
+      'root.crt',
+      '-days',
+      '2',
+      '-subj',
+      '/CN=Root',
+    );
+    openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', 'leaf.key');
+    openssl('req', '-new', '-key', 'leaf.key', '-subj', '/', '-out', 'leaf.csr');
+    writeFileSync(join(dir, 'ext'), extensions ?? '');
+    const withExtensions = extensions === null ? [] : ['-extfile', 'ext'];
+    openssl(
+      'x509',
+      '-req',
+      '-in',
+      'leaf.csr',
+      '-CA',
+      'root.crt',
+      '-CAkey',
+      'root.key',
+      '-CAcreateserial',
+      '-out',
+      'leaf.crt',
+      '-days',
+      '1',
+      ...sign,
+      ...withExtensions,
+    );
+    const trust = { x509Roots: [der('root.crt')], trustDomain: issuer.trustDomain };
+    try {
+      return validatePath([der('leaf.crt')], trust, Date.now() / 1000 + 1, 'client').spiffeId;
+    } catch (error) {
+      return (error as BehalfError).detail['rule'];
+    }
+  }
+
+  const P256 = ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
+  test('a path under a P-256 and an RSA root is taken', () => {
+    expect(verdict(P256, ['-sha256'])).toBe(ID);
+    expect(verdict(['rsa:2048'], ['-sha256'])).toBe(ID);
+  });
+  test('a signature over SHA-1 is refused', () => {
+    expect(verdict(P256, ['-sha1'])).toBe('signature_algorithm');
+  });
+  test('a root with an RSA key of 1024 bits is refused', () => {
+    expect(verdict(['rsa:1024'], ['-sha256'])).toBe('key');
+  });
+  test('a certificate of version 1 is refused', () => {
+    expect(verdict(P256, ['-sha256'], null)).toBe('version');
+  });
 });
 
 test('an intermediate below one that allows none is refused by rule path_length', async () => {
@@ -204,6 +330,7 @@ test('no certificates, too many and garbage are refused', async () => {
   expect(ruleOf([Buffer.from('garbage'), intermediate]).rule).toBe('encoding');
   expect(ruleOf([Buffer.concat([leaf, Buffer.from([0])]), intermediate]).rule).toBe('encoding');
   expect(ruleOf([leaf]).rule).toBe('unknown_root');
+  expect(ruleOf([Buffer.alloc(16_385, leaf), intermediate]).rule).toBe('encoding');
 });
 
 test('any flipped byte of a leaf is refused', async () => {
