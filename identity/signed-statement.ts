@@ -31,10 +31,18 @@ export function signStatement(kind: StatementKind, payload: Buffer, by: Statemen
  * Gives the payload of a statement that one of `keys` signed as that kind.
  * @throws {BehalfError} `statement_untrusted` for an unknown `kid` or a signature that does not verify
  */
-export function verifyStatement(kind: StatementKind, statement: SignedStatement, keys: readonly StatementKey[]): Buffer {
+export function verifyStatement(
+  kind: StatementKind,
+  statement: SignedStatement,
+  keys: readonly StatementKey[],
+): Buffer {
   const known = keys.find((key) => key.kid === statement.kid);
-  if (known === undefined) throw new BehalfError('statement_untrusted', { kind, kid: statement.kid, why: 'unknown key' });
-  if (known.key.asymmetricKeyType !== 'ed25519' || !verify(null, signedBytes(kind, statement.payload), known.key, statement.signature)) {
+  if (known === undefined)
+    throw new BehalfError('statement_untrusted', { kind, kid: statement.kid, why: 'unknown key' });
+  if (
+    known.key.asymmetricKeyType !== 'ed25519' ||
+    !verify(null, signedBytes(kind, statement.payload), known.key, statement.signature)
+  ) {
     throw new BehalfError('statement_untrusted', { kind, kid: statement.kid, why: 'signature does not verify' });
   }
   return statement.payload;

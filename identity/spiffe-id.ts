@@ -61,7 +61,8 @@ function defectOf(value: unknown): string | null {
   if (value.length > MAX_SPIFFE_ID_BYTES) return `longer than ${MAX_SPIFFE_ID_BYTES} bytes`;
   if (!value.startsWith(SCHEME)) return 'does not begin with spiffe://';
   const [domain, ...segments] = value.slice(SCHEME.length).split('/');
-  if (domain === undefined || !TRUST_DOMAIN.test(domain)) return 'trust domain name has other characters than a-z 0-9 . - _';
+  if (domain === undefined || !TRUST_DOMAIN.test(domain))
+    return 'trust domain name has other characters than a-z 0-9 . - _';
   if (segments.length === 0) return 'has no path';
   for (const segment of segments) {
     if (segment === '') return 'has an empty path segment';

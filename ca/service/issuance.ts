@@ -43,7 +43,7 @@ const MAX_JWK_LENGTH = 1024;
  * Reads a request's two keys. They must differ: the link key is for links alone.
  * @throws {BehalfError} `csr_invalid`
  */
-export function parseKeys(csr: Buffer, witPublicJwk: string): RequestKeys {
+function parseKeys(csr: Buffer, witPublicJwk: string): RequestKeys {
   const publicKey = parseCsr(csr);
   const linkKey = parseLinkKey(witPublicJwk);
   if (linkKey.equals(publicKey)) throw new BehalfError('csr_invalid', { why: 'both keys are the same' });

@@ -41,7 +41,7 @@ export type ConnectOptions = {
   readonly clock?: Clock;
 } & ClientTrust;
 
-export const DEFAULT_DEADLINE_MS = 10_000;
+const DEFAULT_DEADLINE_MS = 10_000;
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 /** How long before its certificate's end an old connection is given up: a twentieth of the life, within these bounds. */
 const DRAIN = { fraction: 0.05, minS: 1, maxS: 60 } as const;

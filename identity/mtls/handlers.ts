@@ -87,7 +87,7 @@ function runStream(
 }
 
 /** The status of anything that was thrown; what is no refusal of ours is logged and told to nobody else. */
-export function statusOf(error: unknown, path: string, log: Logger): grpc.StatusObject {
+function statusOf(error: unknown, path: string, log: Logger): grpc.StatusObject {
   if (!(error instanceof BehalfError) || error.code === 'internal') log.error({ err: error, path }, 'a call failed');
   const answer = grpcAnswerOf(error instanceof BehalfError ? error : new BehalfError('internal'));
   const metadata = new grpc.Metadata();

@@ -6,7 +6,6 @@ export {
   type ConnectOptions,
   connectService,
   connectUnixService,
-  DEFAULT_DEADLINE_MS,
   errorOfCall,
   type ServiceClient,
 } from './grpc-client.ts';

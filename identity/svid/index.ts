@@ -1,6 +1,5 @@
 /** Making certificates and requests. Loads pkijs. */
 export {
-  algorithmOf,
   buildCertificate,
   type CertificateContent,
   type CertificateSigner,
@@ -11,4 +10,4 @@ export {
   subjectOf,
 } from './build-certificate.ts';
 export { makeCsr, parseCsr } from './csr.ts';
-export { certificatesFromPem, certificatesToPem } from './pem.ts';
+export { certificatesToPem } from './pem.ts';
