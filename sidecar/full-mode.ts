@@ -35,6 +35,7 @@ const DEFAULT_ROOT_REUSE_S = 30;
 const DEFAULT_STREAM_MAX_AGE_S = 3_600;
 /** How often ended entries are swept out of caches. */
 const SWEEP_MS = 10_000;
+const SETTLE_MS = 10_000;
 
 export interface FullMode {
   readonly hooks: CallHooks;
@@ -42,6 +43,8 @@ export interface FullMode {
   readonly state: StateView;
   /** mTLS ports of a peer, from the snapshot. */
   endpointsOf(peer: Peer): readonly string[];
+  /** Waits for policy and live state, for a while: without them every call is denied anyway. */
+  settled(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -98,9 +101,13 @@ export function startFullMode({ config, identity, reporter, peerNamed, log, sign
     const exchange = openExchangeStream(client, log);
     const reuseS = () => settings()?.root_reuse_s ?? DEFAULT_ROOT_REUSE_S;
     const made = createRoots({ exchange, identity, nowS, reuseS, context: () => rootContext(env) });
+    const stopFollowing = identity.onChange((what) => {
+      if (what === 'identity') exchange.renew();
+    });
     return {
       roots: made,
       closeRoots() {
+        stopFollowing();
         exchange.close();
         client.close();
       },
@@ -134,6 +141,14 @@ export function startFullMode({ config, identity, reporter, peerNamed, log, sign
     endpointsOf(peer) {
       const compiled = state.snapshot();
       return compiled === null ? [] : (serviceOf(compiled, peer.id)?.endpoints ?? []);
+    },
+    async settled(stopping) {
+      const late = new Promise<'late'>((resolve) => {
+        setTimeout(resolve, SETTLE_MS, 'late').unref();
+        stopping.addEventListener('abort', () => resolve('late'), { once: true });
+      });
+      const first = await Promise.race([state.whenReady(), late]);
+      if (first === 'late') log.warn({}, 'no policy or live state yet; calls are denied until it comes');
     },
     async close() {
       stopRevoking();

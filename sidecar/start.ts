@@ -94,6 +94,7 @@ async function openParts(
   const full =
     config.mode === 'full' ? startFullMode({ config, identity, reporter, peerNamed, log, signal: stop.signal }) : null;
   const hooks = full?.hooks ?? mtlsHooks(identity, reporter, peerNamed);
+  await full?.settled(signal);
   const guard = createUidGuard({ allowedUid: config.allowedUid ?? null, log });
   const plane = await startDataPlane({
     config,

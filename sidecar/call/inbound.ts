@@ -14,8 +14,8 @@ import { checkNoAccessToken } from './foreign-token.ts';
 import { fieldOf, type HeaderList, pathOfTarget, type RequestHead } from './head.ts';
 import { type MeshCall, newMeshCall } from './mesh-call.ts';
 import type { PeerFacts, Verdict } from './seam.ts';
-import { checkOwnStanding, checkPeerStanding, rootContext, signerOf } from './standing.ts';
-import { withPeer } from './streams.ts';
+import { checkOwnStanding, checkPeerStanding, ownSigner, rootContext, signerOf } from './standing.ts';
+import { withSigners } from './streams.ts';
 
 /** Judges one call of a peer; never throws. */
 export function judgeInbound(env: CallEnvironment, head: RequestHead, peer: PeerFacts): Verdict {
@@ -74,7 +74,7 @@ function admit(env: CallEnvironment, head: RequestHead, peer: PeerFacts, call: M
   env.hopWindow.take(peer.spiffeId, carried.hop.hop, env.nowS()); // 8
   acknowledge(carried, chain, peer, call);
   decide(env, call, peer, route, chain); // 9
-  call.revocable = withPeer(chain.revocable, signerOf(peer));
+  call.revocable = withSigners(chain.revocable, [signerOf(peer), ownSigner(env.identity.current())]);
   call.delegated = true;
   call.stillAllowed = () => refusalOf(env, peer, route, chain);
   return appHead(env, head, call, {

@@ -12,8 +12,8 @@ import type { CallEnvironment } from './environment.ts';
 import type { HeaderList, RequestHead } from './head.ts';
 import { type MeshCall, newMeshCall, type Outgoing } from './mesh-call.ts';
 import type { Peer, SendFacts, Verdict } from './seam.ts';
-import { checkFresh, checkOwnStanding } from './standing.ts';
-import { revocationCode, withPeer } from './streams.ts';
+import { checkFresh, checkOwnStanding, ownSigner } from './standing.ts';
+import { revocationCode, withSigners } from './streams.ts';
 
 /** The way in which a call's delegation was found, and the place in the tree that it has. */
 interface Found {
@@ -134,7 +134,8 @@ export function sendFields(env: CallEnvironment, call: MeshCall, connection: Sen
   record.scope = chain.scope.join(' ');
   record.actors = parent.parent.workloads;
   const { peerCertificateS256: certificate, peerIssuedS: iat } = connection;
-  call.revocable = withPeer(parent.revocable, { iat, workload: peer.id, certificate, jti: null, kid: null });
+  const callee = { iat, workload: peer.id, certificate, jti: null, kid: null };
+  call.revocable = withSigners(parent.revocable, [callee, ownSigner(connection.identity)]);
   const hop = ['delegation-hop', formatHop(record.hop)];
   const slot = chain.chainId.toString('base64url');
   if (connection.slots.acknowledged(slot)) return ['delegation-slot', slot, ...hop];

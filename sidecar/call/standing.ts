@@ -2,6 +2,7 @@
 import type { RootContext, SignerFacts } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { CERTIFICATE_BACKDATE_S } from '../../identity/clock.ts';
+import type { IssuedIdentity } from '../../identity/own/own-identity.ts';
 import type { CallEnvironment } from './environment.ts';
 import type { PeerFacts } from './seam.ts';
 
@@ -9,19 +10,23 @@ import type { PeerFacts } from './seam.ts';
  * A sidecar whose own identity was revoked refuses all calls (WIRE section 3, on revocations).
  * @throws {BehalfError} `delegation_revoked`
  */
-export function checkOwnStanding({ identity, me, state }: CallEnvironment): void {
+export function checkOwnStanding(env: CallEnvironment): void {
+  const { identity, state } = env;
   if (state.revocations.isEmpty) return;
-  const { notBeforeS, certificateS256, witJti } = identity.current();
-  const own: SignerFacts = {
+  const hit = state.revocations.hit({ root: null, signers: [ownSigner(identity.current())] });
+  if (hit !== null)
+    throw new BehalfError('delegation_revoked', { kind: hit.kind, why: 'this sidecar’s own identity was revoked' });
+}
+
+/** Ourselves as revocations know us. */
+export function ownSigner({ spiffeId, notBeforeS, certificateS256, witJti }: IssuedIdentity): SignerFacts {
+  return {
     iat: notBeforeS + CERTIFICATE_BACKDATE_S,
-    workload: me,
+    workload: spiffeId,
     certificate: certificateS256,
     jti: witJti,
     kid: null,
   };
-  const hit = state.revocations.hit({ root: null, signers: [own] });
-  if (hit !== null)
-    throw new BehalfError('delegation_revoked', { kind: hit.kind, why: 'this sidecar’s own identity was revoked' });
 }
 
 /**

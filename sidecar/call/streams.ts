@@ -70,9 +70,9 @@ export function revocationCode({ kind }: Revocation): ErrorCode {
   return kind === 'consent' ? 'consent_withdrawn' : 'delegation_revoked';
 }
 
-/** Facts of a delegation together with those of the TLS peer. */
-export function withPeer(facts: RevocableFacts | null, peer: RevocableFacts['signers'][number]): RevocableFacts {
-  return { root: facts?.root ?? null, signers: [...(facts?.signers ?? []), peer] };
+/** Facts of a delegation together with those of the connection that it travels on. */
+export function withSigners(facts: RevocableFacts, signers: RevocableFacts['signers']): RevocableFacts {
+  return { root: facts.root, signers: [...facts.signers, ...signers] };
 }
 
 function thrownBy(check: () => void): BehalfError | null {

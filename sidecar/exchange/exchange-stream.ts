@@ -1,6 +1,7 @@
 /**
  * Token exchange at the authority (`behalf/authority/v1`, RFC 8693): many at once on one stream, joined by id. The stream is
- * opened when it is needed and again when it ended; what was asked on a broken one is asked once more.
+ * opened when it is needed and again when it ended; what was asked on a broken one is asked once more. After a renewal a new
+ * one is opened, as the authority takes a WIT only over a connection of the certificate that it is bound to.
  */
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
@@ -23,6 +24,8 @@ export interface ExchangeStream {
    * @throws {BehalfError} the authority's own codes, `upstream_unavailable`, `upstream_timeout`, `overloaded`
    */
   exchange(order: ExchangeOrder): Promise<string>;
+  /** New exchanges take a new stream; what was asked on the old one is still answered there. */
+  renew(): void;
   close(): void;
 }
 
@@ -30,6 +33,7 @@ interface Pending {
   readonly order: ExchangeOrder;
   readonly askedMs: number;
   tries: number;
+  on: Stream | null;
   resolve(root: string): void;
   reject(error: BehalfError): void;
 }
@@ -59,7 +63,8 @@ export function openExchangeStream(client: ServiceClient<TokenExchange>, log: Lo
     const id = nextId;
     nextId += 1;
     pending.set(id, waiting);
-    current().write({ ...waiting.order, id });
+    waiting.on = current();
+    waiting.on.write({ ...waiting.order, id });
   }
 
   function onAnswer({ id, issued, refusal }: ExchangeResponse): void {
@@ -71,10 +76,13 @@ export function openExchangeStream(client: ServiceClient<TokenExchange>, log: Lo
   }
 
   function onBroken(broken: Stream, error: BehalfError): void {
-    if (stream !== broken) return;
-    stream = null;
-    const orphans = [...pending.values()];
-    pending.clear();
+    if (stream === broken) stream = null;
+    const orphans: Pending[] = [];
+    for (const [id, waiting] of pending) {
+      if (waiting.on !== broken) continue;
+      pending.delete(id);
+      orphans.push(waiting);
+    }
     if (orphans.length > 0) log.info({ err: error, waiting: orphans.length }, 'exchange stream broke off');
     for (const waiting of orphans) {
       // Minting again is harmless: the root of the lost answer is never used.
@@ -98,7 +106,13 @@ export function openExchangeStream(client: ServiceClient<TokenExchange>, log: Lo
   return {
     exchange(order) {
       if (pending.size >= MAX_PENDING) return Promise.reject(new BehalfError('overloaded', { waiting: pending.size }));
-      return new Promise((resolve, reject) => ask({ order, askedMs: performance.now(), tries: 0, resolve, reject }));
+      return new Promise((resolve, reject) =>
+        ask({ order, askedMs: performance.now(), tries: 0, on: null, resolve, reject }),
+      );
+    },
+    renew() {
+      stream?.end();
+      stream = null;
     },
     close() {
       closed = true;

@@ -48,7 +48,7 @@ export function createRoots({ exchange, identity, nowS, reuseS, context }: Roots
   /** One exchange a key at a time: who asks meanwhile gets its root. */
   const asking = new Map<string, Promise<VerifiedRoot>>();
 
-  function obtain(key: string, order: ExchangeOrder): Promise<VerifiedRoot> | VerifiedRoot {
+  function obtain(key: string, make: () => Promise<VerifiedRoot>): Promise<VerifiedRoot> | VerifiedRoot {
     const before = kept.get(key);
     if (before !== undefined) {
       if (mayReuse(before)) return before.root;
@@ -56,7 +56,7 @@ export function createRoots({ exchange, identity, nowS, reuseS, context }: Roots
     }
     const running = asking.get(key);
     if (running !== undefined && reuseS() > 0) return running;
-    const asked = mint(order)
+    const asked = make()
       .then((root) => {
         keep(key, root);
         return root;
@@ -70,9 +70,24 @@ export function createRoots({ exchange, identity, nowS, reuseS, context }: Roots
     return verifyRoot(await exchange.exchange(order), context());
   }
 
+  /** The WIT stands for the credential; one that was replaced while it was under way is worth a second try. */
+  async function mintOwn(to: SpiffeId, scopes: readonly string[]): Promise<VerifiedRoot> {
+    const { wit } = identity.current();
+    const order = { subjectTokenType: JWT, scope: scopes.join(' '), ownTo: to };
+    try {
+      return await mint({ ...order, subjectToken: wit });
+    } catch (thrown) {
+      const { wit: now } = identity.current();
+      if (now === wit) throw thrown;
+      return mint({ ...order, subjectToken: now });
+    }
+  }
+
   function mayReuse({ root, sinceS }: Kept): boolean {
     const now = nowS();
-    return now - sinceS < reuseS() && root.expS - now > LEFT_S;
+    if (!(now - sinceS < reuseS() && root.expS - now > LEFT_S)) return false;
+    // One that was under way while its revocation came was kept after it: it must not stand in the way of a clean one.
+    return context().revoked(root.revocable) === null;
   }
 
   function keep(key: string, root: VerifiedRoot): void {
@@ -86,12 +101,11 @@ export function createRoots({ exchange, identity, nowS, reuseS, context }: Roots
       const order: ExchangeOrder = { subjectToken: token, subjectTokenType: ACCESS_TOKEN, scope: scopes.join(' ') };
       if (fresh) return mint(order);
       // The token itself is not kept: its hash names it.
-      return obtain(`token ${hash('sha256', token, 'base64url')} ${[...scopes].sort().join(' ')}`, order);
+      return obtain(`token ${hash('sha256', token, 'base64url')} ${[...scopes].sort().join(' ')}`, () => mint(order));
     },
     forOwn(to: SpiffeId, scopes) {
-      const { wit, witS256 } = identity.current();
-      const order: ExchangeOrder = { subjectToken: wit, subjectTokenType: JWT, scope: scopes.join(' '), ownTo: to };
-      return obtain(`own ${witS256} ${to} ${[...scopes].sort().join(' ')}`, order);
+      const { witS256 } = identity.current();
+      return obtain(`own ${witS256} ${to} ${[...scopes].sort().join(' ')}`, () => mintOwn(to, scopes));
     },
     revoke(revocation, source) {
       for (const [key, { root }] of kept) if (revocationHits(revocation, source, root.revocable)) kept.delete(key);

@@ -18,8 +18,10 @@ export interface Asker {
   /** Where the answer's body goes after `sendHead` with `ends` false. */
   readonly answer: Writable;
   sendHead(head: AnswerHead, ends: boolean): void;
-  /** An answer with its whole body, such as a refusal. */
+  /** An answer of our own with its whole body, such as a refusal; its length is added. */
   sendWhole(head: AnswerHead, body: Buffer): void;
+  /** An answer of the other side that is all there, in one piece. */
+  sendAll(head: AnswerHead, body: readonly Buffer[]): void;
   /** Ends the answer's body; without trailers where the list is empty. */
   finish(trailers: HeaderList): void;
   /** Whether any part of the answer was given away. */

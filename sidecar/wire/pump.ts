@@ -22,6 +22,8 @@ export interface Pump {
   /** Whether the source broke off. */
   broken(): boolean;
   bytes(): number;
+  /** The whole body where it has ended and was kept; it will not go to a sink then. */
+  takeAll(): readonly Buffer[] | null;
   /** Stops for good. */
   stop(): void;
 }
@@ -103,6 +105,7 @@ export function createPump(from: PumpSource, onDone: (whole: boolean) => void): 
     ended: () => state === 'ended',
     broken: () => state === 'broken',
     bytes: () => bytes,
+    takeAll: () => (state === 'ended' && sink === null ? kept : null),
     stop() {
       if (state === 'open') state = 'stopped';
       detach();

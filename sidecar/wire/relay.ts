@@ -204,7 +204,7 @@ export function createRelay({
     if (!run.opened) {
       run.opened = goesOn;
       await hooks.onHead(run.call, {
-        outcome: code === null ? 'forwarded' : 'refused',
+        outcome: code === null ? 'forwarded' : outcomeOf(code),
         code,
         byPeer: code !== null,
         httpStatus: answer.head.status,
@@ -213,14 +213,26 @@ export function createRelay({
       });
     }
     if (run.ending !== null && !run.asker.started()) throw run.ending;
+    giveAway(run, answer, pump);
+  }
+
+  /** The answer goes to the asker: in one piece where it is all there, else its head and then the rest as it comes. */
+  function giveAway(run: Running, answer: Answer, pump: Pump | null): void {
     const headers = [...hooks.strip(answer.head.headers), ...hooks.answerFields(run.call)];
-    run.asker.sendHead({ status: answer.head.status, headers }, answer.ends);
+    const head = { status: answer.head.status, headers };
     run.phase = 'streaming';
+    const all = pump === null || answer.bodyTrailers().length > 0 ? null : pump.takeAll();
+    if (all !== null) {
+      run.asker.sendAll(head, all);
+      close(run, 'forwarded', null);
+      return;
+    }
+    run.asker.sendHead(head, answer.ends);
     if (pump !== null) {
       pump.commit();
       pump.attach(run.asker.answer);
     } else {
-      finishIfDone(run);
+      close(run, 'forwarded', null);
     }
   }
 
@@ -229,7 +241,7 @@ export function createRelay({
     const seen = run.ending ?? thrown;
     const error = seen instanceof BehalfError ? seen : new BehalfError('internal', {}, { cause: seen });
     if (error.code === 'internal') log.error({ err: seen }, 'call failed inside the sidecar');
-    const outcome = FAILURES.has(error.code) ? 'failed' : 'refused';
+    const outcome = outcomeOf(error.code);
     run.asked?.cancel();
     run.answerPump?.stop();
     if (run.opened || error.code === 'audit_unavailable') {
@@ -336,7 +348,9 @@ export function createRelay({
       if (waitedMs < OPENING_AFTER_MS) break;
       if (run.phase !== 'waiting') continue;
       if (!run.opened) openingEvent(run);
-      if (waitedMs > requestTimeoutMs && run.ending === null) {
+      // A gRPC stream may say nothing, not even a head, until there is news; its client sets its own deadline.
+      const hasDeadline = run.asker.head.protocol !== 'grpc';
+      if (hasDeadline && waitedMs > requestTimeoutMs && run.ending === null) {
         run.ending = new BehalfError('upstream_timeout', { afterMs: requestTimeoutMs });
         run.asked?.cancel();
       }
@@ -386,6 +400,10 @@ export function createRelay({
 
 /** Codes that say that the next one failed, not that the call was refused. */
 const FAILURES: ReadonlySet<ErrorCode> = new Set(['upstream_unavailable', 'upstream_timeout', 'internal']);
+
+function outcomeOf(code: ErrorCode): 'failed' | 'refused' {
+  return FAILURES.has(code) ? 'failed' : 'refused';
+}
 
 function peerCode(head: AnswerHead): ErrorCode | null {
   const code = fieldOf(head.headers, 'delegation-error');

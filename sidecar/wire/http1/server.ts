@@ -11,6 +11,7 @@ import { endToEnd, isGrpc, MAX_FIELDS, valuesOf } from '../fields.ts';
 
 /** Time for a request's head to arrive whole. */
 const HEAD_TIMEOUT_MS = 10_000;
+const CHECK_MS = 2_000;
 /** Longer than clients keep their connections, so that they close first. */
 const KEEP_ALIVE_MS = 75_000;
 
@@ -37,7 +38,10 @@ export function createHttp1Server({ maxHeadBytes, onRequest, onMalformed }: Http
     requestTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_MS,
     joinDuplicateHeaders: false,
+    connectionsCheckingInterval: CHECK_MS,
   });
+  // Node begins to watch its connections' time limits when a server listens. This one never does: sockets come from others.
+  server.emit('listening');
   // 0: all are kept. A limit here would drop fields in silence; ours refuses.
   server.maxHeadersCount = 0;
   server.on('request', (request, response) => {
@@ -132,6 +136,15 @@ function askerOf(head: RequestHead, request: http.IncomingMessage, response: htt
       else response.flushHeaders();
     },
     sendWhole: (answer, body) => sendWhole(response, answer, body),
+    sendAll(answer, body) {
+      const whole = body.length === 1 ? (body[0] as Buffer) : Buffer.concat(body);
+      const framed = whole.length === 0 || fieldOf(answer.headers, 'content-length') !== null;
+      response.writeHead(
+        answer.status,
+        framed ? (answer.headers as string[]) : [...answer.headers, 'content-length', String(whole.length)],
+      );
+      response.end(whole);
+    },
     finish(trailers) {
       if (trailers.length > 0 && response.chunkedEncoding) response.addTrailers(pairs(trailers));
       response.end();

@@ -134,6 +134,12 @@ function askerOf(head: RequestHead, stream: http2.ServerHttp2Stream): Asker {
       // A request body that still comes is of no use to anyone.
       stream.resume();
     },
+    sendAll(answer, body) {
+      if (stream.destroyed || stream.headersSent) return;
+      const how = { endStream: body.length === 0, sendDate: false };
+      stream.respond(headList(answer.status, answer.headers), how);
+      if (body.length > 0) stream.end(body.length === 1 ? body[0] : Buffer.concat(body));
+    },
     finish(trailers) {
       answerTrailers = trailers;
       stream.end();
