@@ -4,24 +4,34 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import type { MeshPlan } from './plan.ts';
-import { checkPortFree, findFreePorts } from './ports.ts';
+import { checkPortFree, claimAgain, findFreePorts } from './ports.ts';
 import type { StateDir } from './state-dir.ts';
 
 const FILE = 'ports.json';
 const HOST = '127.0.0.1';
 
-/** Gives the address, `host:port`, of a listener that `assignPorts` knows. */
-export type PortAssignment = (listener: string) => string;
+export interface PortAssignment {
+  /** The address, `host:port`, of a listener that `assignPorts` knows. */
+  (listener: string): string;
+  /** Lets other meshes have ports near ours. */
+  release(): Promise<void>;
+}
 
 /** Assigns ports to all listeners of a plan. @throws {BehalfError} `port_in_use` */
 export async function assignPorts(plan: MeshPlan, dir: StateDir): Promise<PortAssignment> {
   const listeners = listenersOf(plan);
-  const ports = (await stillFree(listeners, dir)) ?? (await assignNew(listeners, dir));
-  return (listener) => {
+  const { ports, release } = (await stillFree(listeners, dir)) ?? (await assignNew(listeners, dir));
+  const addressOf = (listener: string): string => {
     const port = ports[listener];
     if (port === undefined) throw new Error(`no port was assigned to ${listener}`);
     return `${HOST}:${port}`;
   };
+  return Object.assign(addressOf, { release });
+}
+
+interface Assigned {
+  readonly ports: Readonly<Record<string, number>>;
+  release(): Promise<void>;
 }
 
 function listenersOf(plan: MeshPlan): string[] {
@@ -36,24 +46,24 @@ function listenersOf(plan: MeshPlan): string[] {
   return ['ca', 'collector', 'authority', 'authority/http', ...ofService];
 }
 
-async function stillFree(listeners: readonly string[], dir: StateDir): Promise<Record<string, number> | null> {
+async function stillFree(listeners: readonly string[], dir: StateDir): Promise<Assigned | null> {
   if (!existsSync(dir.file(FILE))) return null;
   const ports = JSON.parse(readFileSync(dir.file(FILE), 'utf8')) as Record<string, number>;
+  if (listeners.some((listener) => ports[listener] === undefined)) return null;
+  const release = await claimAgain(Object.values(ports));
+  if (release === null) return null;
   try {
-    for (const listener of listeners) {
-      const port = ports[listener];
-      if (port === undefined) return null;
-      await checkPortFree(port, listener);
-    }
-    return ports;
+    for (const listener of listeners) await checkPortFree(ports[listener]!, listener);
+    return { ports, release };
   } catch {
+    await release();
     return null;
   }
 }
 
-async function assignNew(listeners: readonly string[], dir: StateDir): Promise<Record<string, number>> {
-  const free = await findFreePorts(listeners.length, HOST);
+async function assignNew(listeners: readonly string[], dir: StateDir): Promise<Assigned> {
+  const { ports: free, release } = await findFreePorts(listeners.length, HOST);
   const ports = Object.fromEntries(listeners.map((listener, index) => [listener, free[index]!]));
   dir.write(FILE, `${JSON.stringify(ports, null, 2)}\n`);
-  return ports;
+  return { ports, release };
 }

@@ -13,14 +13,14 @@ import { connectService } from '../../identity/mtls/index.ts';
 import type { OwnIdentity } from '../../identity/own/own-identity.ts';
 import { certificateAuthority, registration } from '../../proto/behalf/ca/v1/ca.ts';
 import { type Children, createChildren } from './children.ts';
-import { MESH_FILE, type MeshFile, type MeshService } from './mesh-file.ts';
+import type { MeshFile, MeshService } from './mesh-file.ts';
 import { openOperatorIdentity } from './operator.ts';
 import { appAddress, type MeshPaths, sidecarConfig, trustOf } from './part-configs.ts';
 import type { MeshPlan, ServicePlan } from './plan.ts';
 import { openPolicyKey, type PolicyKey } from './policy-key.ts';
 import { assignPorts } from './port-assignment.ts';
 import { putSnapshot } from './put-snapshot.ts';
-import type { StateDir } from './state-dir.ts';
+import { MESH_FILE, type StateDir } from './state-dir.ts';
 
 const CA_PASSPHRASE = 'operator/ca-passphrase';
 const AUTHORITY_PASSPHRASE = 'operator/authority-passphrase';
@@ -84,6 +84,7 @@ export async function startMesh({
       caSocket: dir.socket('ca.sock'),
       port: await assignPorts(plan, dir),
     };
+    opened.push({ close: paths.port.release });
     const part = (name: string, command: string, config: object) =>
       startPart(children, dir, nodeArgs(name), name, command, config);
 

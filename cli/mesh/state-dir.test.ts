@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { findFreePorts } from './ports.ts';
+import { claimAgain, findFreePorts } from './ports.ts';
 import { takeStateDir } from './state-dir.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'behalf-state-'));
@@ -59,12 +59,17 @@ test('a socket is within the directory, or where its path is short enough; relea
   expect(near.socket('x')).toBe(join(folder, 'd', 'x'));
 });
 
-test('free ports are different from each other and can be listened on', async () => {
-  const ports = await findFreePorts(20);
-  expect(new Set(ports).size).toBe(20);
-  for (const port of ports.slice(0, 3)) {
+test('free ports are different from each other, can be listened on, and are given to nobody else until released', async () => {
+  const [mine, theirs] = await Promise.all([findFreePorts(100), findFreePorts(100)]);
+  expect(new Set([...mine.ports, ...theirs.ports]).size).toBe(200);
+  for (const port of mine.ports.slice(0, 3)) {
     const server = createServer().listen(port, '127.0.0.1');
     await new Promise((resolve, reject) => server.once('listening', resolve).once('error', reject));
     await new Promise((resolve) => server.close(resolve));
   }
+  expect(await claimAgain(mine.ports)).toBeNull();
+  await Promise.all([mine.release(), theirs.release()]);
+  const again = await claimAgain(mine.ports);
+  expect(again).not.toBeNull();
+  await again?.();
 });
