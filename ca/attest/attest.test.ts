@@ -125,3 +125,23 @@ test('the owner of the directory is an operator by name, root included', async (
 test('without credentials nobody is attested', async () => {
   await expect(attestUnixPeer(null, context())).rejects.toMatchObject({ code: 'attestation_failed' });
 });
+
+test.each<[string, string, Record<string, unknown>]>([
+  ['no selector', 'request_malformed', { selectors: [] }],
+  ['too many selectors', 'request_malformed', { selectors: Array.from({ length: 17 }, (_, uid) => `unix:uid:${uid}`) }],
+  ['a selector of another kind', 'request_malformed', { selectors: ['k8s:ns:demo'] }],
+  ['a life out of bounds', 'request_malformed', { ttlS: 86_401 }],
+  ['a reason that is a novel', 'request_malformed', { reason: 'x'.repeat(257) }],
+  ['a reserved path', 'policy_denied', { spiffeId: 'spiffe://shop.example/behalf/authority' }],
+  ['another trust domain', 'request_malformed', { spiffeId: 'spiffe://other.example/orders' }],
+  ['no SPIFFE ID', 'spiffe_id_invalid', { spiffeId: 'orders' }],
+])('an entry with %s is refused with %s', (_what, code, changed) => {
+  const good = { id: '', spiffeId: ORDERS, selectors: ['unix:uid:1'], ttlS: 0, owner: '', reason: '', createdS: 0 };
+  expect(parseEntry(good, DOMAIN, NOW_S).spiffeId).toBe(ORDERS);
+  expect(() => parseEntry({ ...good, ...changed }, DOMAIN, NOW_S)).toThrowError(expect.objectContaining({ code }));
+});
+
+test('a token that nobody made is unknown, however long', () => {
+  expect(outcome(() => redeemJoinToken(database, 'guess', newKey(), NOW_S))).toBe('unknown');
+  expect(outcome(() => redeemJoinToken(database, 'x'.repeat(100_000), newKey(), NOW_S))).toBe('unknown');
+});

@@ -3,7 +3,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { BehalfError } from '../../errors/index.ts';
 import { type StatementKey, signStatement } from '../signed-statement.ts';
 import { createTestIssuer, type TestIssuer } from '../testing/issuer.ts';
-import { type MeshBundle, parseMeshBundle, verifyMeshBundle } from './index.ts';
+import { MAX_BUNDLE_BYTES, type MeshBundle, parseMeshBundle, verifyMeshBundle } from './index.ts';
 
 let issuer: TestIssuer;
 let trusted: MeshBundle;
@@ -67,6 +67,17 @@ test.each<[string, string, () => unknown]>([
     'behalf.policy_keys.kid',
     () => behalf({ policy_keys: [pair.publicKey.export({ format: 'jwk' })] }),
   ],
+  ['an empty kid', 'behalf.policy_keys.kid', () => behalf({ policy_keys: [ed('')] })],
+  [
+    'a key that is none',
+    'behalf.policy_keys',
+    () => behalf({ policy_keys: [{ kid: 'p', kty: 'OKP', crv: 'Ed25519', x: '' }] }),
+  ],
+  [
+    'the same kid twice among root keys',
+    'behalf.root_keys',
+    () => behalf({ root_keys: ['r', 'r'].map((kid) => jwk(issuer.intermediateKeys.publicKey, kid)) }),
+  ],
   ['too many keys', 'behalf.log_keys', () => behalf({ log_keys: Array(65).fill('k') })],
 ])('a document with %s is bundle_invalid at %s', (_what, at, make) => {
   let thrown: unknown;
@@ -98,4 +109,7 @@ test('an older document, one of another domain, key, kind or with a changed byte
   statement.payload[10] = (statement.payload[10] as number) ^ 1;
   refused(statement, 'statement_untrusted');
   refused(signStatement('mesh-bundle', Buffer.from('no json'), signer), 'bundle_invalid');
+  const padding = Buffer.alloc(MAX_BUNDLE_BYTES, ' ');
+  const padded = Buffer.concat([Buffer.from(JSON.stringify(trusted.document)), padding]);
+  refused(signStatement('mesh-bundle', padded, signer), 'bundle_invalid');
 });

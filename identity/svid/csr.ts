@@ -42,8 +42,10 @@ export function parseCsr(der: Buffer): KeyObject {
     throw invalid('the key is not P-256');
   }
   if (request.signatureAlgorithm.algorithmId !== OID_EC_SHA256) throw invalid('not signed by ECDSA with SHA-256');
-  const signature = Buffer.from(request.signatureValue.valueBlock.valueHexView);
-  if (!verify('sha256', request.tbsView, publicKey, signature)) throw invalid('the signature does not verify');
+  const { unusedBits, valueHexView } = request.signatureValue.valueBlock;
+  const signature = Buffer.from(valueHexView);
+  if (unusedBits !== 0 || !verify('sha256', request.tbsView, publicKey, signature))
+    throw invalid('the signature does not verify');
   return publicKey;
 }
 
