@@ -12,8 +12,10 @@ import type { Stage } from '../stage.ts';
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 const EXCHANGE_TIMEOUT_MS = 5_000;
 
+type MeshAndLog = Pick<Stage, 'mesh' | 'log'>;
+
 /** Attests. */
-export async function attestWorkload({ mesh, log }: Stage, name: string, id: SpiffeId): Promise<OwnIdentity> {
+export async function attestWorkload({ mesh, log }: MeshAndLog, name: string, id: SpiffeId): Promise<OwnIdentity> {
   const joinTokenFile = await mesh.joinTokenFor(name, id);
   const { ca, bundleFile } = mesh.file;
   return openIdentity({
@@ -29,7 +31,7 @@ export async function attestWorkload({ mesh, log }: Stage, name: string, id: Spi
  * @throws {BehalfError} the code with which the authority refuses
  */
 export async function exchangeToken(
-  { mesh, log }: Stage,
+  { mesh, log }: MeshAndLog,
   identity: OwnIdentity,
   accessToken: string,
   scope: string,

@@ -1,6 +1,7 @@
 /**
  * The other service: answers with what its sidecar told it of the caller's authority, echoes the body, and can sleep or stream.
- * `?sleep=MS` waits, `/stream` sends a line every 50 ms until someone ends it.
+ * `?sleep=MS` waits, `/stream` sends a line every 50 ms until someone ends it, `/fields` also answers with each header field
+ * and trailer as it came.
  */
 import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
@@ -24,6 +25,7 @@ createServer(async (incoming, answer) => {
       scopes: incoming.headers['delegation-scopes'] ?? null,
       actors: incoming.headers['delegation-actors'] ?? null,
       headers: Object.keys(incoming.headers),
+      ...(url.pathname === '/fields' ? { fields: [...incoming.rawHeaders, ...incoming.rawTrailers] } : {}),
     }),
   );
 }).listen(Number(process.env['PORT']), '127.0.0.1');

@@ -1,9 +1,10 @@
 /**
  * A service as a user would have it: no security code. It copies `Delegation-Context` onto its own call and streams the answer
  * of `back` to its client. In `x-request` of its answer stands the id under which its sidecar put the request on record, so that
- * a client's own ledger can be held against the log.
+ * a client's own ledger can be held against the log. For `/fields` it also says in `x-front-fields` each header field and trailer
+ * that it got itself, as they came (base64url of a JSON list).
  */
-import { createServer, request } from 'node:http';
+import { createServer, type IncomingMessage, request } from 'node:http';
 import { pipeline } from 'node:stream';
 
 const { PORT, BACK_URL, DELEGATION_API } = process.env;
@@ -26,6 +27,7 @@ createServer(async (incoming, answer) => {
       'x-request': facts.request ?? '',
       'x-code': String(response.headers['content-type'] === 'application/problem+json' ? 'problem' : ''),
       'Content-Type': String(response.headers['content-type'] ?? 'text/plain'),
+      ...(incoming.url === '/fields' ? { 'x-front-fields': fieldsOf(incoming) } : {}),
     });
     pipeline(response, answer, () => {});
   });
@@ -35,3 +37,8 @@ createServer(async (incoming, answer) => {
   });
   pipeline(incoming, onward, () => {});
 }).listen(Number(PORT), '127.0.0.1');
+
+/** Trailers are known by then: `back` has answered, so that the body went there to its end. */
+function fieldsOf({ rawHeaders, rawTrailers }: IncomingMessage): string {
+  return Buffer.from(JSON.stringify([...rawHeaders, ...rawTrailers])).toString('base64url');
+}
