@@ -18,6 +18,7 @@ import {
   signCheckpoint,
   subtreesOf,
   TILE_WIDTH,
+  tilesOf,
   vkeyOf,
 } from '../../audit/merkle/index.ts';
 import { BehalfError } from '../../errors/index.ts';
@@ -152,7 +153,7 @@ async function recoverTree(
       signed: signed.size,
     });
   }
-  const tree = await treeFromEdge(files, signed.size);
+  const tree = (await isWhole(files, signed.size)) ? await treeFromEdge(files, signed.size) : null;
   if (tree?.root().equals(signed.root) === true) return tree;
   log.warn({ size: signed.size }, 'tiles do not lead to the checkpoint; they are made again from the record');
   const rebuilt = growTree();
@@ -175,6 +176,15 @@ async function recoverTree(
     });
   }
   return rebuilt;
+}
+
+/** Whether every file is there in its length; what is in the full ones is for `verifyLog` to judge. */
+async function isWhole(files: TileFiles, size: number): Promise<boolean> {
+  for (const place of tilesOf(size)) {
+    const bytes = await files.length(place);
+    if (bytes === null || (place.level !== 'entries' && bytes < place.width * HASH_BYTES)) return false;
+  }
+  return true;
 }
 
 async function treeFromEdge(files: TileFiles, size: number): Promise<GrowingTree | null> {

@@ -4,7 +4,7 @@
  * Trusted for: nothing. What is here can be made again from the record; a reader checks it against a signed checkpoint.
  */
 import { readFileSync } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HASH_BYTES, TILE_WIDTH, type TilePlace, tilePath } from '../../audit/merkle/index.ts';
 
@@ -15,6 +15,8 @@ export interface TileFiles {
   readonly read: (place: TilePlace) => Promise<Buffer | null>;
   /** The same, at once: for proofs. */
   readonly readNow: (place: TilePlace) => Buffer | null;
+  /** A tile's length in bytes, by the same rule; null where there is none. */
+  readonly length: (place: TilePlace) => Promise<number | null>;
   /** Puts a tile in place as a whole; a full one is synced, and partial ones of the tile before it are removed. One at a time. */
   readonly write: (place: TilePlace, bytes: Buffer) => Promise<void>;
   readonly readCheckpoint: () => Promise<string | null>;
@@ -53,6 +55,9 @@ export function openTileFiles(dir: string): TileFiles {
     readNow(place) {
       return readNowIfThere(pathOf(place)) ?? cutTo(place, readNowIfThere(pathOf({ ...place, width: TILE_WIDTH })));
     },
+    async length(place) {
+      return (await lengthIfThere(pathOf(place))) ?? (await lengthIfThere(pathOf({ ...place, width: TILE_WIDTH })));
+    },
     async write(place, bytes) {
       const isFull = place.width === TILE_WIDTH;
       await put(pathOf(place), bytes, isFull);
@@ -78,6 +83,14 @@ function cutTo(place: TilePlace, full: Buffer | null): Buffer | null {
 async function readIfThere(path: string): Promise<Buffer | null> {
   try {
     return await readFile(path);
+  } catch (error) {
+    return nullIfMissing(error);
+  }
+}
+
+async function lengthIfThere(path: string): Promise<number | null> {
+  try {
+    return (await stat(path)).size;
   } catch (error) {
     return nullIfMissing(error);
   }
