@@ -3,13 +3,16 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { codeOf } from '../../errors/index.ts';
 import { parseSpiffeId, type TrustDomain } from '../../identity/index.ts';
 import type { UnixPeer } from '../../identity/socket-facts.ts';
-import { insertEntry, parseEntry } from '../entries/entries.ts';
+import { deleteEntry, insertEntry, parseEntry } from '../entries/entries.ts';
+import { recordIssued } from '../issue/issued.ts';
+import type { IssuedSvid } from '../issue/issuer.ts';
+import { forgetAt, keepRevocation, type OwnRevocation } from '../revoke/revocations.ts';
 import { DATABASE_FILE, openDatabase } from '../store/database.ts';
-import { attestUnixPeer, createJoinToken, redeemJoinToken } from './index.ts';
+import { attestRenewal, attestUnixPeer, createJoinToken, redeemJoinToken } from './index.ts';
 
 const DOMAIN = 'shop.example' as TrustDomain;
 const ORDERS = parseSpiffeId('spiffe://shop.example/orders');
@@ -144,4 +147,72 @@ test.each<[string, string, Record<string, unknown>]>([
 test('a token that nobody made is unknown, however long', () => {
   expect(outcome(() => redeemJoinToken(database, 'guess', newKey(), NOW_S))).toBe('unknown');
   expect(outcome(() => redeemJoinToken(database, 'x'.repeat(100_000), newKey(), NOW_S))).toBe('unknown');
+});
+
+describe('renewal', () => {
+  const caller = { id: ORDERS, serialHex: '01ab', certificateS256: 'c'.repeat(43), unix: null };
+  const book = (entryId: string | null, changed: Partial<IssuedSvid> = {}) =>
+    recordIssued(
+      database,
+      {
+        spiffeId: ORDERS,
+        chain: [],
+        wit: '',
+        witJti: 'w1',
+        serialHex: caller.serialHex,
+        certificateS256: caller.certificateS256,
+        issuedS: NOW_S,
+        notAfterS: NOW_S + 3600,
+        ...changed,
+      },
+      entryId,
+    );
+  const renewed = () => {
+    try {
+      return attestRenewal(database, caller).spiffeId;
+    } catch (error) {
+      return codeOf(error);
+    }
+  };
+
+  test('brings the identity of a certificate in the books', () => {
+    book(null);
+    expect(renewed()).toBe(ORDERS);
+  });
+
+  test('of a certificate that is not in the books, of another workload or of another certificate is refused', () => {
+    expect(renewed()).toBe('attestation_failed');
+    book(null, { spiffeId: parseSpiffeId('spiffe://shop.example/other') });
+    expect(renewed()).toBe('attestation_failed');
+    database.exec('DELETE FROM issued');
+    book(null, { certificateS256: 'd'.repeat(43) });
+    expect(renewed()).toBe('attestation_failed');
+  });
+
+  test('ends when its entry is deleted', () => {
+    const { id } = entry('orders', 'unix:uid:1');
+    book(id);
+    expect(renewed()).toBe(ORDERS);
+    deleteEntry(database, id);
+    expect(renewed()).toBe('entry_not_found');
+  });
+
+  test.each<[OwnRevocation['kind'], string]>([
+    ['workload', ORDERS],
+    ['wit', 'w1'],
+    ['cert', 'c'.repeat(43)],
+  ])('ends when its %s is revoked, unless it was issued afterwards', (kind, value) => {
+    book(null);
+    keepRevocation(database, { kind, value, before: NOW_S - 1 }, NOW_S + 9999);
+    expect(renewed()).toBe(ORDERS);
+    keepRevocation(database, { kind, value, before: NOW_S }, NOW_S + 9999);
+    expect(renewed()).toBe('peer_revoked');
+  });
+
+  test('a revocation is kept until the last certificate that it hits has ended', () => {
+    book(null);
+    book(null, { serialHex: '02', notAfterS: NOW_S + 7200 });
+    expect(forgetAt(database, { kind: 'workload', value: ORDERS, before: NOW_S })).toBeGreaterThan(NOW_S + 7200);
+    expect(forgetAt(database, { kind: 'wit', value: 'unknown', before: NOW_S })).toBeGreaterThan(NOW_S + 86_400);
+  });
 });

@@ -50,11 +50,12 @@ export function forgetAt(database: DatabaseSync, { kind, value, before }: OwnRev
   return (latestEnd(database, kind, value) ?? before + LIFE_BOUNDS.maxS) + KEEP_S;
 }
 
-/** Keeps a revocation; a later one of the same value replaces it. */
+/** Keeps a revocation; of two of the same value the one that hits more counts. */
 export function keepRevocation(database: DatabaseSync, revocation: OwnRevocation, forgetAtS: number): void {
   database.prepare('DELETE FROM revocations WHERE forget_at_s < ?').run(revocation.before);
   database
-    .prepare('INSERT OR REPLACE INTO revocations (kind, value, before_s, forget_at_s) VALUES (?, ?, ?, ?)')
+    .prepare(`INSERT INTO revocations (kind, value, before_s, forget_at_s) VALUES (?, ?, ?, ?) ON CONFLICT (kind, value) DO UPDATE
+       SET before_s = max(before_s, excluded.before_s), forget_at_s = max(forget_at_s, excluded.forget_at_s)`)
     .run(revocation.kind, revocation.value, revocation.before, forgetAtS);
 }
 

@@ -64,6 +64,12 @@ const OID = {
 } as const;
 const PROCESSED: ReadonlySet<string> = new Set(Object.values(OID));
 const MAX_CERTIFICATE_BYTES = 16_384;
+/**
+ * Decoding costs ten times as much as a lookup, and the same intermediates and peers come again and again. Only facts of the
+ * bytes are kept, no judgement; whoever fills it with other certificates costs the others their saving and nothing else.
+ */
+const decodedByHash = new Map<string, DecodedCertificate>();
+const MAX_DECODED = 256;
 
 /** base64url SHA-256 of a certificate's DER: `x5t#S256` of RFC 8705. */
 export function certificateS256(der: Buffer): string {
@@ -76,8 +82,16 @@ export function certificateS256(der: Buffer): string {
  */
 export function decodeCertificate(der: Buffer, place: string): DecodedCertificate {
   if (der.length > MAX_CERTIFICATE_BYTES) throw svidInvalid('encoding', place, 'too large');
+  const hash = certificateS256(der);
+  const known = decodedByHash.get(hash);
+  if (known !== undefined) return known;
   try {
-    return decode(der, place);
+    // A copy, since the caller's bytes may be a slice of something larger, or change.
+    const decoded = decode(Buffer.from(der), place);
+    const oldest = decodedByHash.size >= MAX_DECODED ? decodedByHash.keys().next().value : undefined;
+    if (oldest !== undefined) decodedByHash.delete(oldest);
+    decodedByHash.set(hash, decoded);
+    return decoded;
   } catch (cause) {
     if (cause instanceof Error && cause.name === 'BehalfError') throw cause;
     throw svidInvalid('encoding', place, 'not a certificate that can be decoded', cause);
