@@ -55,7 +55,7 @@ export async function recordHead(
   await Promise.all(call.records.map((record) => env.reporter.record(hopEvent(record, answered, env.me))));
 }
 
-export function recordEnd(
+function recordEnd(
   env: Pick<CallEnvironment, 'reporter' | 'running' | 'contexts'>,
   call: MeshCall,
   ended: Ended | null,

@@ -29,7 +29,7 @@ export function judgeInbound(env: CallEnvironment, head: RequestHead, peer: Peer
 }
 
 /** The record begins with the hop id that the caller gave, so that both sides join even where the call is refused. */
-export function newInboundCall(env: CallEnvironment, head: RequestHead, peer: PeerFacts): MeshCall {
+function newInboundCall(env: CallEnvironment, head: RequestHead, peer: PeerFacts): MeshCall {
   const hop = hopIfReadable(head.headers) ?? {
     hop: env.hopMinter.next(),
     parent: null,

@@ -42,7 +42,7 @@ export async function judgeOutbound(env: CallEnvironment, head: RequestHead, to:
   }
 }
 
-export function newOutboundCall(env: CallEnvironment, head: RequestHead, peer: Peer | null): MeshCall {
+function newOutboundCall(env: CallEnvironment, head: RequestHead, peer: Peer | null): MeshCall {
   const hop: DelegationHop = { hop: env.hopMinter.next(), parent: null, request: newRequestId(env) };
   const record = newHopRecord({
     side: 'SIDE_CALLER',
@@ -151,7 +151,7 @@ export function sendFields(env: CallEnvironment, call: MeshCall, connection: Sen
 }
 
 /** Each attempt has a hop id of its own (WIRE section 2); the record is of the last one. */
-export function noteAttempt(env: CallEnvironment, outgoing: Outgoing, connection: SendFacts): void {
+function noteAttempt(env: CallEnvironment, outgoing: Outgoing, connection: SendFacts): void {
   const { record, parentHop, request } = outgoing;
   outgoing.attempts += 1;
   if (outgoing.attempts > 1) record.hop = { hop: env.hopMinter.next(), parent: parentHop, request };

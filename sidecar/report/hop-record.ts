@@ -37,7 +37,7 @@ export interface HopRecord {
   peerAddress: string;
 }
 
-export const NO_NUMBERS: StateNumbers = { snapshot: 0, authority: 0, ca: 0 };
+const NO_NUMBERS: StateNumbers = { snapshot: 0, authority: 0, ca: 0 };
 const NONE = Buffer.alloc(0);
 
 export interface NewHopRecord {

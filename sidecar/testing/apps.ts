@@ -1,7 +1,6 @@
 /** Apps for tests of the sidecar: plain servers, one that says what it got, and what a client got of it. */
 import http from 'node:http';
-import http2 from 'node:http2';
-import type { AddressInfo, Server } from 'node:net';
+import type { AddressInfo } from 'node:net';
 
 export interface TestApp {
   readonly address: string;
@@ -21,22 +20,6 @@ export type Handler = (request: http.IncomingMessage, response: http.ServerRespo
 
 export function startHttp1App(handler: Handler = echo): Promise<TestApp> {
   return listening(http.createServer(handler));
-}
-
-/** An h2c app. */
-export function startH2App(
-  handler: (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void,
-): Promise<TestApp> {
-  const server = http2.createServer();
-  const sessions = new Set<http2.ServerHttp2Session>();
-  server.on('session', (session) => {
-    sessions.add(session);
-    session.on('close', () => sessions.delete(session));
-  });
-  server.on('stream', handler);
-  return listening(server, () => {
-    for (const session of sessions) session.destroy();
-  });
 }
 
 export function echo(request: http.IncomingMessage, response: http.ServerResponse): void {
@@ -89,7 +72,7 @@ export function ask(address: string, { method = 'GET', path = '/', headers = {},
   });
 }
 
-function listening(server: Server, before: () => void = () => undefined): Promise<TestApp> {
+function listening(server: http.Server): Promise<TestApp> {
   return new Promise((resolve) => {
     server.listen(0, '127.0.0.1', () => {
       const { port } = server.address() as AddressInfo;
@@ -97,9 +80,8 @@ function listening(server: Server, before: () => void = () => undefined): Promis
         address: `127.0.0.1:${port}`,
         close: () =>
           new Promise((done) => {
-            before();
             server.close(() => done());
-            if (server instanceof http.Server) server.closeAllConnections();
+            server.closeAllConnections();
           }),
       });
     });

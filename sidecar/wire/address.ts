@@ -22,13 +22,6 @@ export function parseAddress(text: string): Address {
   return { kind: 'tcp', host, port };
 }
 
-/** Whether a TCP address can be reached from this machine only. */
-export function isLoopback(address: Address): boolean {
-  return (
-    address.kind === 'unix' || address.host === 'localhost' || address.host === '::1' || address.host.startsWith('127.')
-  );
-}
-
 /**
  * Listens, and gives the address that was taken, `host:port`.
  * @throws {BehalfError} `port_in_use`

@@ -50,6 +50,13 @@ export function endToEnd(raw: readonly string[]): string[] {
   return left;
 }
 
+/** Size of a list as HTTP/2 counts it: 32 bytes beside each name and value (RFC 9113 section 6.5.2). */
+export function headBytes(headers: HeaderList): number {
+  let bytes = 0;
+  for (let i = 0; i < headers.length; i += 1) bytes += (headers[i] as string).length;
+  return bytes + headers.length * 16;
+}
+
 /** The values of one field, of a flat list with names in any case. */
 export function valuesOf(raw: readonly string[], lowerName: string): string[] {
   const values: string[] = [];

@@ -6,7 +6,7 @@
 import type { Readable, Writable } from 'node:stream';
 
 /** Most bytes kept while not committed; beyond it a source without sink waits, one with a sink can no longer be replayed. */
-export const KEPT_BYTES = 65_536;
+const KEPT_BYTES = 65_536;
 
 export interface Pump {
   /** Sends all that was kept to `sink`, then the rest as it comes. Replaces an earlier sink. */

@@ -6,7 +6,8 @@
 import { grpcAnswerOf, STATUS_DETAILS_KEY } from '../../errors/grpc-status.ts';
 import { BehalfError, ERROR_TABLE, type ErrorCode, PROBLEM_CONTENT_TYPE, problemBody } from '../../errors/index.ts';
 import type { AnswerHead, HeaderList, RequestHead } from '../call/head.ts';
-import type { Audience } from '../call/seam.ts';
+import type { Audience, Call } from '../call/seam.ts';
+import type { Asker } from './exchange.ts';
 
 export interface RefusalAnswer {
   readonly head: AnswerHead;
@@ -46,7 +47,7 @@ export function grpcStatusFields(error: BehalfError, hop: string | null): string
 }
 
 /** The HTTP status of a code; `delegation_missing` is 401 to a client outside, who can do something about it. */
-export function statusFor(code: ErrorCode, audience: Audience): number {
+function statusFor(code: ErrorCode, audience: Audience): number {
   return audience === 'outside' && code === 'delegation_missing' ? 401 : ERROR_TABLE[code].http;
 }
 
@@ -54,11 +55,48 @@ export function statusFor(code: ErrorCode, audience: Audience): number {
  * What a client outside sees: the mesh's inner codes become `delegation_refused`; what is about its own credential or
  * request, or says to come back later, stays.
  */
-export function hideInner(error: BehalfError): BehalfError {
+function hideInner(error: BehalfError): BehalfError {
   const { group } = ERROR_TABLE[error.code];
   const inner = group === 'peer' || group === 'identity' || error.code === 'route_unknown' || group === 'delegation';
   if (!inner || error.code === 'delegation_missing') return error;
   return new BehalfError('delegation_refused');
+}
+
+/** What `createRefuser` needs to know of the sidecar's entry. */
+export interface RefuserOptions {
+  readonly showInnerCodes: boolean;
+  /** Fields beside a refusal of that code to a client outside: `WWW-Authenticate`. */
+  challenge(code: ErrorCode): HeaderList;
+}
+
+export interface Refuser {
+  /** Answers a call with a refusal, or breaks it off where its answer has begun. `call` null: nothing is known of it. */
+  send(asker: Asker, call: Call | null, error: BehalfError): void;
+  /** The HTTP status that `send` gives. */
+  status(asker: Asker, call: Call, error: BehalfError): number;
+}
+
+export function createRefuser({ showInnerCodes, challenge }: RefuserOptions): Refuser {
+  function answerTo(asker: Asker, call: Call | null, error: BehalfError): RefusalAnswer {
+    const outside = call?.audience === 'outside';
+    return refusalAnswer(outside && !showInnerCodes ? hideInner(error) : error, {
+      audience: call?.audience ?? 'app',
+      protocol: asker.head.protocol,
+      hop: call?.hop ?? null,
+      fields: outside ? challenge(error.code) : [],
+    });
+  }
+  return {
+    send(asker, call, error) {
+      if (asker.started()) {
+        asker.breakOff(null);
+        return;
+      }
+      const { head, body } = answerTo(asker, call, error);
+      asker.sendWhole(head, body);
+    },
+    status: (asker, call, error) => answerTo(asker, call, error).head.status,
+  };
 }
 
 const EMPTY = Buffer.alloc(0);

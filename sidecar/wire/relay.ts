@@ -4,19 +4,20 @@
  * ended by the mesh, or whose other side breaks off, never looks finished to the asker.
  */
 import type { Logger } from 'pino';
-import { BehalfError, type ErrorCode, isErrorCode } from '../../errors/index.ts';
-import { type AnswerHead, fieldOf, type HeaderList, type RequestHead } from '../call/head.ts';
+import { BehalfError, type ErrorCode } from '../../errors/index.ts';
+import type { RequestHead } from '../call/head.ts';
 import type { Call, CallHooks, Peer, SendFacts, Verdict } from '../call/seam.ts';
-import type { Answer, Asked, Asker, Line, NoAnswer } from './exchange.ts';
+import { sweepWaiting } from './deadlines.ts';
+import type { Answer, Asker, Line, NoAnswer } from './exchange.ts';
+import { headBytes, MAX_MESH_HEAD_BYTES } from './fields.ts';
 import { createPump, type Pump } from './pump.ts';
-import { grpcStatusFields, hideInner, refusalAnswer } from './refusal.ts';
+import { createRefuser, grpcStatusFields, type RefuserOptions } from './refusal.ts';
+import { grpcStatusOf, outcomeOf, peerCode, type Running, turnEnd } from './running.ts';
 
 /** Calls under way at most; the answer beyond it is `overloaded`. */
 const MAX_RUNNING = 16_384;
 /** Attempts of one call on other connections, each only if the one before was certainly not processed. */
 const MAX_ATTEMPTS = 3;
-/** A call without an answer's head for this long is put on record as going on. */
-const OPENING_AFTER_MS = 1_000;
 /** How often waiting calls are looked at: one sweep for all deadlines. */
 const SWEEP_MS = 250;
 
@@ -25,16 +26,12 @@ export interface PeerLine extends Line {
   readonly facts: SendFacts;
 }
 
-export interface RelayOptions {
+export interface RelayOptions extends RefuserOptions {
   readonly hooks: CallHooks;
   readonly app: Line | null;
   /** @throws BehalfError `upstream_unavailable`, `peer_untrusted`, `overloaded` */
   peerLine(peer: Peer): Promise<PeerLine> | PeerLine;
   readonly requestTimeoutMs: number;
-  /** What clients outside see of inner refusals. */
-  readonly showInnerCodes: boolean;
-  /** Fields beside a refusal of that code to a client outside: `WWW-Authenticate`. */
-  challenge(code: ErrorCode): HeaderList;
   readonly log: Logger;
 }
 
@@ -47,24 +44,6 @@ export interface Relay {
   close(): void;
 }
 
-/** One call under way. */
-interface Running {
-  readonly asker: Asker;
-  readonly call: Call;
-  readonly startedMs: number;
-  readonly requestPump: Pump;
-  asked: Asked | null;
-  answerPump: Pump | null;
-  answer: Answer | null;
-  /** `waiting` for an answer, `recording` its head, `streaming` its body, `done`. */
-  phase: 'waiting' | 'recording' | 'streaming' | 'done';
-  /** Whether a closing event is due. */
-  opened: boolean;
-  /** Why the mesh ends it, once it does. */
-  ending: BehalfError | null;
-  gone: boolean;
-}
-
 export function createRelay({
   hooks,
   app,
@@ -74,19 +53,20 @@ export function createRelay({
   challenge,
   log,
 }: RelayOptions): Relay {
+  const refusals = createRefuser({ showInnerCodes, challenge });
   const running = new Set<Running>();
   const onDrained: (() => void)[] = [];
 
   function carry(asker: Asker, judge: () => Verdict | Promise<Verdict>): void {
     judged(asker, judge).catch((thrown) => {
       log.error({ err: thrown }, 'call failed inside the sidecar');
-      answerRefusal(asker, null, new BehalfError('internal'));
+      refusals.send(asker, null, new BehalfError('internal'));
     });
   }
 
   async function judged(asker: Asker, judge: () => Verdict | Promise<Verdict>): Promise<void> {
     if (running.size >= MAX_RUNNING) {
-      answerRefusal(asker, null, new BehalfError('overloaded'));
+      refusals.send(asker, null, new BehalfError('overloaded'));
       return;
     }
     const verdict = await judge();
@@ -149,6 +129,8 @@ export function createRelay({
       const line = await peerLine(peer);
       if (run.ending !== null) throw run.ending;
       const headers = [...head.headers, ...hooks.onSend(run.call, line.facts)];
+      const bytes = headBytes(headers) + head.target.length + head.authority.length;
+      if (bytes > MAX_MESH_HEAD_BYTES) throw new BehalfError('delegation_too_large', { object: 'head', size: bytes });
       const answer = await attempt(run, line, { ...head, headers });
       if (answer.kind === 'answer') return refusedByPeer(run, line, answer);
       last = answer;
@@ -246,7 +228,7 @@ export function createRelay({
     run.answerPump?.stop();
     if (run.opened || error.code === 'audit_unavailable') {
       // It stands on record as going on: its closing event tells the rest.
-      if (!run.gone) answerRefusal(run.asker, run.call, error);
+      if (!run.gone) refusals.send(run.asker, run.call, error);
     } else {
       const byPeer = error.detail['refusedBy'] === 'peer';
       await refuse(run.asker, run.call, run.gone ? null : error, outcome, byPeer);
@@ -268,34 +250,14 @@ export function createRelay({
         outcome,
         code: error?.code ?? null,
         byPeer,
-        httpStatus: error === null ? 0 : refusalAnswer(error, describe(asker, call, error)).head.status,
+        httpStatus: error === null ? 0 : refusals.status(asker, call, error),
         grpcStatus: null,
         goesOn: false,
       });
     } catch (thrown) {
       told = thrown instanceof BehalfError ? thrown : new BehalfError('internal');
     }
-    if (told !== null) answerRefusal(asker, call, told);
-  }
-
-  function answerRefusal(asker: Asker, call: Call | null, error: BehalfError): void {
-    if (asker.started()) {
-      asker.breakOff(null);
-      return;
-    }
-    const outside = call?.audience === 'outside';
-    const shown = outside && !showInnerCodes ? hideInner(error) : error;
-    const { head, body } = refusalAnswer(shown, describe(asker, call, error));
-    asker.sendWhole(head, body);
-  }
-
-  function describe(asker: Asker, call: Call | null, error: BehalfError) {
-    return {
-      audience: call?.audience ?? 'app',
-      protocol: asker.head.protocol,
-      hop: call?.hop ?? null,
-      fields: call?.audience === 'outside' ? challenge(error.code) : [],
-    } as const;
+    if (told !== null) refusals.send(asker, call, told);
   }
 
   function finishIfDone(run: Running): void {
@@ -339,42 +301,17 @@ export function createRelay({
     if (running.size === 0) for (const done of onDrained.splice(0)) done();
   }
 
-  /** One look at every call that still waits: those past a second go on record, those past their time are over. */
-  function sweep(): void {
-    const nowMs = performance.now();
-    for (const run of running) {
-      const waitedMs = nowMs - run.startedMs;
-      // Calls stand in the order of their start: those after it are younger.
-      if (waitedMs < OPENING_AFTER_MS) break;
-      if (run.phase !== 'waiting') continue;
-      if (!run.opened) openingEvent(run);
-      // A gRPC stream may say nothing, not even a head, until there is news; its client sets its own deadline.
-      const hasDeadline = run.asker.head.protocol !== 'grpc';
-      if (hasDeadline && waitedMs > requestTimeoutMs && run.ending === null) {
-        run.ending = new BehalfError('upstream_timeout', { afterMs: requestTimeoutMs });
-        run.asked?.cancel();
-      }
-    }
-  }
-
+  /** A call that waits longer than a second for its answer stands on record from then on. */
   function openingEvent(run: Running): void {
     run.opened = true;
-    hooks
-      .onHead(run.call, {
-        outcome: 'forwarded',
-        code: null,
-        byPeer: false,
-        httpStatus: 0,
-        grpcStatus: null,
-        goesOn: true,
-      })
-      .catch((thrown) => {
-        run.ending ??= thrown instanceof BehalfError ? thrown : new BehalfError('internal');
-        run.asked?.cancel();
-      });
+    const nothingYet = { code: null, byPeer: false, httpStatus: 0, grpcStatus: null } as const;
+    hooks.onHead(run.call, { outcome: 'forwarded', ...nothingYet, goesOn: true }).catch((thrown) => {
+      run.ending ??= thrown instanceof BehalfError ? thrown : new BehalfError('internal');
+      run.asked?.cancel();
+    });
   }
 
-  const sweeper = setInterval(sweep, SWEEP_MS);
+  const sweeper = setInterval(() => sweepWaiting(running, { requestTimeoutMs, onSlow: openingEvent }), SWEEP_MS);
   sweeper.unref();
 
   return {
@@ -396,37 +333,4 @@ export function createRelay({
         endByMesh(run, new BehalfError('upstream_unavailable', { why: 'the sidecar is stopping' }));
     },
   };
-}
-
-/** Codes that say that the next one failed, not that the call was refused. */
-const FAILURES: ReadonlySet<ErrorCode> = new Set(['upstream_unavailable', 'upstream_timeout', 'internal']);
-
-function outcomeOf(code: ErrorCode): 'failed' | 'refused' {
-  return FAILURES.has(code) ? 'failed' : 'refused';
-}
-
-function peerCode(head: AnswerHead): ErrorCode | null {
-  const code = fieldOf(head.headers, 'delegation-error');
-  return code !== null && isErrorCode(code) ? code : null;
-}
-
-/** gRPC status as far as it is known: in trailers, or in the head of an answer without body. */
-function grpcStatusOf(run: Running): number | null {
-  if (run.asker.head.protocol !== 'grpc' || run.answer === null) return null;
-  const ended = run.answer.ends ? run.answer.head.headers : run.answer.bodyTrailers();
-  const status = Number(fieldOf(ended, 'grpc-status') ?? Number.NaN);
-  return Number.isInteger(status) && status >= 0 && status <= 999 ? status : null;
-}
-
-let turn: Promise<void> | null = null;
-
-/** The end of this event-loop turn, one promise for all who wait for it. */
-function turnEnd(): Promise<void> {
-  turn ??= new Promise((resolve) => {
-    setImmediate(() => {
-      turn = null;
-      resolve();
-    });
-  });
-  return turn;
 }

@@ -8,7 +8,7 @@ import type { HeaderList, RequestHead } from '../../call/head.ts';
 import type { Answer, Asked, Line, NoAnswer } from '../exchange.ts';
 import { endToEnd } from '../fields.ts';
 import { neverIndexed } from './never-indexed.ts';
-import { CONNECTION_WINDOW, STREAM_WINDOW } from './server.ts';
+import { CONNECTION_WINDOW, SESSION_MEMORY_MB, STREAM_WINDOW } from './server.ts';
 
 const MAX_ANSWER_HEAD_BYTES = 65_536;
 const END_STREAM = 1;
@@ -34,6 +34,7 @@ export function openHttp2Line(
 ): Http2Line {
   const session = http2.connect(`http://${authority}`, {
     createConnection: () => socket,
+    maxSessionMemory: SESSION_MEMORY_MB,
     settings: { enablePush: false, initialWindowSize: STREAM_WINDOW, maxHeaderListSize: MAX_ANSWER_HEAD_BYTES },
   });
   let load = 0;

@@ -11,7 +11,7 @@ import { endToEnd, isGrpc, MAX_FIELDS, valuesOf } from '../fields.ts';
 import { neverIndexed } from './never-indexed.ts';
 
 /** Streams at once on one connection; the client waits with more. */
-export const MAX_STREAMS = 1_000;
+const MAX_STREAMS = 1_000;
 /** Windows: 1 MiB a stream, 8 MiB a connection, so that one slow reader does not stop the others. */
 export const STREAM_WINDOW = 1_048_576;
 export const CONNECTION_WINDOW = 8_388_608;
@@ -45,7 +45,8 @@ export function takeHttp2(
 ): Http2Connection {
   const session = http2.performServerHandshake(socket, {
     settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: maxHeadBytes, initialWindowSize: STREAM_WINDOW },
-    maxHeaderListPairs: MAX_FIELDS + PSEUDO_FIELDS,
+    maxHeaderListPairs: MAX_FIELDS + MESH_FIELDS + PSEUDO_FIELDS,
+    maxSessionMemory: SESSION_MEMORY_MB,
     streamResetBurst: RESET_BURST,
     streamResetRate: RESET_RATE,
   });
@@ -72,6 +73,10 @@ export function takeHttp2(
 }
 
 const PSEUDO_FIELDS = 4;
+/** What sidecars add to an app's fields. */
+const MESH_FIELDS = 8;
+/** Most memory that one connection's heads may hold; further streams are refused unprocessed. */
+export const SESSION_MEMORY_MB = 64;
 const EMPTY_HEAD: RequestHead = { method: '', target: '', authority: '', headers: [], protocol: 'h2' };
 
 function ignore(): void {}
