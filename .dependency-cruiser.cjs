@@ -33,7 +33,9 @@ module.exports = {
       severity: 'error',
       comment: 'delegation/ is a pure library: no I/O, no X.509 library, of identity/ only IDs, WITs, bundle and clock',
       from: { path: '^delegation/', pathNot: '\\.test\\.ts$' },
-      to: { path: '^(identity/(?!(spiffe-id|clock|jws|signed-statement|index)\\.ts|wit/|bundle/)|node_modules/|node:(fs|net|tls|http|http2|dns|child_process))' },
+      to: {
+        path: '^(identity/(?!(spiffe-id|clock|jws|signed-statement|index)\\.ts|wit/|bundle/)|node_modules/|(node:)?(fs|fs/promises|net|tls|http|https|http2|dns|dgram|child_process|worker_threads|sqlite)$)',
+      },
     },
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
     { name: 'not-to-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
@@ -43,6 +45,10 @@ module.exports = {
     exclude: { path: '(^|/)(node_modules|\\.behalf|coverage)/' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { extensions: ['.ts', '.js', '.json', '.node', '.cjs', '.mjs'], conditionNames: ['import', 'require', 'node', 'default'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      extensions: ['.ts', '.js', '.json', '.node', '.cjs', '.mjs'],
+      conditionNames: ['import', 'require', 'node', 'default'],
+    },
   },
 };
