@@ -11,7 +11,7 @@ import type { Spool, SpoolCursor } from '../spool/index.ts';
 import { createWakeup, type Wakeup } from './wakeup.ts';
 
 /** Bytes of one request. */
-const BATCH_BYTES = 256 * 1024;
+const BATCH_BYTES = 64 * 1024;
 /** Bytes sent and not yet acknowledged, at which sending waits. */
 const WINDOW_BYTES = 2 * 1024 * 1024;
 /** A collector that acknowledges nothing for so long is taken for dead, and the stream is opened anew. */
@@ -24,6 +24,9 @@ export type ReportStream = ClientDuplexStream<Sent<ReportRequest>, ReportRespons
 export interface Delivery {
   /** Whether everything written so far was acknowledged. */
   readonly idle: () => boolean;
+  /** Whether a stream is open or being opened; false while waiting to try again. */
+  readonly isTrying: () => boolean;
+  /** Connected: the collector has acknowledged something on the stream that is open now. */
   readonly state: () => { readonly connected: boolean; readonly storedThrough: number };
   /** Ends the stream and the loop. */
   readonly stop: () => Promise<void>;
@@ -40,6 +43,7 @@ interface Session {
   readonly stream: ReportStream;
   readonly inFlight: InFlight[];
   inFlightBytes: number;
+  hasAcked: boolean;
   ackedAtMs: number;
   failure: unknown;
 }
@@ -69,6 +73,7 @@ export function startDelivery(deps: {
       acknowledged = sent.end;
     }
     storedThrough = Math.max(storedThrough, seq);
+    current.hasAcked = true;
     current.ackedAtMs = Date.now();
     if (retryMs !== FIRST_RETRY_MS) log.info({ storedThrough }, 'audit delivery resumed');
     retryMs = FIRST_RETRY_MS;
@@ -126,7 +131,8 @@ export function startDelivery(deps: {
   const running = run();
   return {
     idle: () => storedThrough === spool.state().nextSeq - 1,
-    state: () => ({ connected: session !== null && session.failure === null, storedThrough }),
+    isTrying: () => session !== null && session.failure === null,
+    state: () => ({ connected: session?.hasAcked === true && session.failure === null, storedThrough }),
     async stop() {
       stopped = true;
       wakeup.ring();
@@ -136,7 +142,14 @@ export function startDelivery(deps: {
 }
 
 function openSession(stream: ReportStream, wakeup: Wakeup): Session {
-  const session: Session = { stream, inFlight: [], inFlightBytes: 0, ackedAtMs: Date.now(), failure: null };
+  const session: Session = {
+    stream,
+    inFlight: [],
+    inFlightBytes: 0,
+    hasAcked: false,
+    ackedAtMs: Date.now(),
+    failure: null,
+  };
   const fail = (failure: unknown): void => {
     session.failure ??= failure;
     wakeup.ring();

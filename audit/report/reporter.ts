@@ -89,7 +89,7 @@ export function openReporterOver(
     closing ??= (async () => {
       signal.removeEventListener('abort', close);
       const until = Date.now() + CLOSE_WAIT_MS;
-      while (!delivery.idle() && delivery.state().connected && Date.now() < until) await delay(10);
+      while (!delivery.idle() && delivery.isTrying() && Date.now() < until) await delay(10);
       await delivery.stop();
       await spool.close();
     })();

@@ -8,7 +8,7 @@ import type { Log } from '../log/log.ts';
 import type { RecordWriter, Report, StoredThrough } from '../store/record-writer.ts';
 
 /** Events in one transaction, about: more would keep the event loop too long. */
-const MAX_BATCH_EVENTS = 512;
+const MAX_BATCH_EVENTS = 256;
 /** Events that wait; beyond it a stream is told to wait (`hasRoom`), and one that does not is refused. */
 const MAX_WAITING_EVENTS = 65_536;
 const SWEEP_INTERVAL_MS = 5_000;
