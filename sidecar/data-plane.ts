@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { BehalfError } from '../errors/index.ts';
 import type { OwnIdentity } from '../identity/own/index.ts';
 import { challengeFor } from './call/challenge.ts';
-import type { CallHooks, Peer } from './call/seam.ts';
+import type { CallHooks, ConnectionRefusal, Peer } from './call/seam.ts';
 import type { AppConfig, ResolvedSidecarConfig } from './config.ts';
 import { listenMesh } from './listen/mesh.ts';
 import { type Listener, listenPlain } from './listen/plain.ts';
@@ -36,6 +36,8 @@ export interface DataPlaneOptions {
   readonly peers: readonly Peer[];
   readonly guard: UidGuard;
   endpointsOf(peer: Peer): readonly string[];
+  /** Puts it on record. @throws BehalfError `audit_unavailable`: then the refusal is not even answered */
+  onRefused(refused: ConnectionRefusal): Promise<void>;
   readonly log: Logger;
 }
 
@@ -46,6 +48,7 @@ export async function startDataPlane({
   peers,
   guard,
   endpointsOf,
+  onRefused,
   log,
 }: DataPlaneOptions): Promise<DataPlane> {
   const nowS = () => Date.now() / 1000;
@@ -61,7 +64,6 @@ export async function startDataPlane({
     challenge: challengeFor(config.entry),
     log,
   });
-  const onRefused = hooks.onConnectionRefused;
   const listeners: Listener[] = [];
   const opened = <T extends Listener>(listener: T): T => {
     listeners.push(listener);

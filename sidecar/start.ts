@@ -11,12 +11,13 @@ import { BehalfError } from '../errors/index.ts';
 import { parseSpiffeId } from '../identity/index.ts';
 import { type OwnIdentity, openIdentity } from '../identity/own/index.ts';
 import { createMtlsHooks } from './call/mtls-hooks.ts';
-import type { CallHooks, Peer } from './call/seam.ts';
+import type { CallHooks, ConnectionRefusal, Peer } from './call/seam.ts';
 import { type PeerConfig, type ResolvedSidecarConfig, resolveConfig, type SidecarConfig } from './config.ts';
 import { startDataPlane } from './data-plane.ts';
 import { type FullMode, startFullMode } from './full-mode.ts';
 import { createUidGuard } from './listen/uid-guard.ts';
 import { startLocalApi } from './local-api/index.ts';
+import { createRefusedConnections, REFUSALS_WINDOW_MS, type RefusedConnections } from './report/refused-connections.ts';
 
 /** Addresses that were taken; null where the configuration has none. */
 export interface SidecarReady {
@@ -88,6 +89,8 @@ async function openParts(
     signal: stop.signal,
     ...(config.audit?.durability === undefined ? {} : { durability: config.audit.durability }),
   });
+  const refused = openRefused(reporter, stop.signal);
+  const onRefused = refused.record;
   const peers = config.peers.map(peerOf);
   const byName = new Map(peers.map((peer) => [peer.name, peer]));
   const peerNamed = (authority: string) => byName.get(hostOf(authority)) ?? null;
@@ -103,9 +106,10 @@ async function openParts(
     peers,
     guard,
     endpointsOf: full?.endpointsOf ?? noEndpoints,
+    onRefused,
     log,
   });
-  const localApi = await openLocalApi(config, full, identity, reporter, log, stop.signal);
+  const localApi = await openLocalApi({ config, full, identity, reporter, onRefused, log, signal: stop.signal });
   const workloadApi = await openWorkloadApi(config, identity, log, stop.signal);
   await reporter.record({ body: 'part', part: { state: 'started', detail: 'sidecar' } });
 
@@ -125,6 +129,7 @@ async function openParts(
     await localApi?.close();
     await workloadApi?.close();
     await full?.close();
+    await refused.close();
     await reporter.record({ body: 'part', part: { state: 'stopped', detail: 'sidecar' } }).catch(() => undefined);
     await reporter.close();
     stop.abort();
@@ -156,14 +161,24 @@ function mtlsHooks(
   });
 }
 
-function openLocalApi(
-  config: ResolvedSidecarConfig,
-  full: FullMode | null,
-  identity: OwnIdentity,
-  reporter: Reporter,
-  log: Logger,
-  signal: AbortSignal,
-) {
+/** One place for the refused connections of all ports, so that the bound is one for all. */
+function openRefused(reporter: Reporter, signal: AbortSignal): RefusedConnections {
+  const refused = createRefusedConnections({ reporter });
+  const sweeper = setInterval(refused.sweep, REFUSALS_WINDOW_MS);
+  sweeper.unref();
+  signal.addEventListener('abort', () => clearInterval(sweeper), { once: true });
+  return refused;
+}
+
+interface LocalApiParts extends SidecarDeps {
+  readonly config: ResolvedSidecarConfig;
+  readonly full: FullMode | null;
+  readonly identity: OwnIdentity;
+  readonly reporter: Reporter;
+  onRefused(refused: ConnectionRefusal): Promise<void>;
+}
+
+function openLocalApi({ config, full, identity, reporter, onRefused, log, signal }: LocalApiParts) {
   if (config.localApi === undefined || full === null) return Promise.resolve(null);
   const { contexts, state } = full;
   const allowedUid = config.allowedUid ?? null;
@@ -173,6 +188,7 @@ function openLocalApi(
     state,
     service: identity.spiffeId,
     reporter,
+    onRefused,
     allowedUid,
     log,
     signal,

@@ -136,6 +136,7 @@ export const BODIES: {
       'peerSerial:bytes',
       'peer:string',
       'listener:string',
+      'suppressed:uint',
     ),
   },
   key: { number: 11, fields: fields('use:string', 'kid:string', 'change:string') },

@@ -1,7 +1,6 @@
 /** The hooks of `seam.ts`, made of the steps of a call: who judges, what is recorded, what runs and must end. */
 
 import { type ErrorCode, isErrorCode } from '../../errors/index.ts';
-import type { EventBody } from '../../proto/behalf/audit/v1/audit.ts';
 import { stripMeshHeaders } from '../facts/index.ts';
 import { hopEndEvent, hopEvent } from '../report/hop-record.ts';
 import { judgeEntry } from './entry.ts';
@@ -10,7 +9,7 @@ import { type AnswerHead, fieldOf } from './head.ts';
 import { judgeInbound } from './inbound.ts';
 import type { MeshCall } from './mesh-call.ts';
 import { judgeOutbound, sendFields } from './outbound.ts';
-import type { Answered, Call, CallHooks, ConnectionRefusal, Ended, SendFacts, Verdict } from './seam.ts';
+import type { Answered, Call, CallHooks, Ended, SendFacts, Verdict } from './seam.ts';
 
 export function createCallHooks(env: CallEnvironment): CallHooks {
   return {
@@ -26,7 +25,6 @@ export function createCallHooks(env: CallEnvironment): CallHooks {
     onHead: (call, answered) => recordHead(env, call as MeshCall, answered),
     onEnd: (call, ended) => recordEnd(env, call as MeshCall, ended),
     strip: stripMeshHeaders,
-    onConnectionRefused: (refused) => env.reporter.record(refusalEvent(refused)),
   };
 }
 
@@ -67,23 +65,6 @@ function recordEnd(
     // The answer is out already: what cannot be recorded now is closed as unknown by the spool after a restart.
     env.reporter.record(hopEndEvent(record, ended)).catch(ignore);
   }
-}
-
-/** A connection that ended before any request. */
-export function refusalEvent({ listener, error, address, peer, peerSerialHex }: ConnectionRefusal): EventBody {
-  const rule = error.detail['rule'] ?? error.detail['why'];
-  const serial = peerSerialHex.length % 2 === 0 ? peerSerialHex : `0${peerSerialHex}`;
-  return {
-    body: 'connectionRefused',
-    connectionRefused: {
-      code: error.code,
-      rule: typeof rule === 'string' ? rule : '',
-      peerAddress: address,
-      peerSerial: Buffer.from(serial, 'hex'),
-      peer,
-      listener,
-    },
-  };
 }
 
 function ignore(): void {}

@@ -126,10 +126,9 @@ export interface CallHooks {
   onEnd(call: Call, ended: Ended | null): void;
   /** Fields of mesh origin taken out: of answers, trailers and interim answers in either direction. */
   strip(headers: HeaderList): HeaderList;
-  /** A connection that ended before any request. @throws BehalfError `audit_unavailable` */
-  onConnectionRefused(refused: ConnectionRefusal): Promise<void>;
 }
 
+/** A connection that ended before any call. */
 export interface ConnectionRefusal {
   readonly listener: 'mesh' | 'local' | 'entry';
   readonly error: BehalfError;

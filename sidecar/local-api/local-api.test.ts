@@ -10,6 +10,7 @@ import { SHOP_SOURCE } from '../../policy/testing/shop.ts';
 import type { EventBody } from '../../proto/behalf/audit/v1/audit.ts';
 import { type ContextTable, createContextTable } from '../call/context.ts';
 import type { InboundContext } from '../call/inbound-context.ts';
+import { createRefusedConnections } from '../report/refused-connections.ts';
 import { type LocalApi, type LocalApiOptions, startLocalApi } from './start-local-api.ts';
 
 const PAYMENTS = parseSpiffeId('spiffe://shop.example/payments');
@@ -39,6 +40,11 @@ async function start(
   const events: EventBody[] = [];
   const logged: string[] = [];
   const contexts = createContextTable({ now: () => NOW_S });
+  const reporter = {
+    record: async (event: EventBody) => {
+      events.push(event);
+    },
+  };
   const api = await startLocalApi({
     listen: '127.0.0.1:0',
     contexts,
@@ -49,11 +55,8 @@ async function start(
       },
     },
     service: PAYMENTS,
-    reporter: {
-      record: async (event) => {
-        events.push(event);
-      },
-    },
+    reporter,
+    onRefused: createRefusedConnections({ reporter }).record,
     allowedUid: null,
     log: pino({ level: 'trace' }, { write: (line: string) => void logged.push(line) }),
     signal: new AbortController().signal,

@@ -13,6 +13,7 @@ import type { StateView } from '../../state/index.ts';
 import type { ContextTable } from '../call/context.ts';
 import type { HeaderList } from '../call/head.ts';
 import type { InboundContext } from '../call/inbound-context.ts';
+import type { ConnectionRefusal } from '../call/seam.ts';
 import { createUidGuard } from '../listen/uid-guard.ts';
 import { listenAt } from '../wire/address.ts';
 import { delegationView } from './delegation-view.ts';
@@ -25,6 +26,8 @@ export interface LocalApiOptions {
   readonly state: Pick<StateView, 'snapshot' | 'checkFresh'>;
   readonly service: SpiffeId;
   readonly reporter: Pick<Reporter, 'record'>;
+  /** Puts a refused connection on record. @throws BehalfError `audit_unavailable` */
+  onRefused(refused: ConnectionRefusal): Promise<void>;
   /** Only processes of this uid are answered; null answers any, and says so at start. */
   readonly allowedUid: number | null;
   readonly log: Logger;
@@ -109,15 +112,14 @@ export async function startLocalApi(options: LocalApiOptions): Promise<LocalApi>
   }
 
   function recordRefusal(socket: Socket): Promise<void> {
-    const connectionRefused = {
-      code: 'local_peer_refused',
-      rule: 'uid',
-      peerAddress: socket.remoteAddress ?? '',
-      peerSerial: Buffer.alloc(0),
-      peer: '',
+    const error = new BehalfError('local_peer_refused', { rule: 'uid' });
+    return options.onRefused({
       listener: 'local',
-    };
-    return reporter.record({ body: 'connectionRefused', connectionRefused });
+      error,
+      address: socket.remoteAddress ?? '',
+      peer: '',
+      peerSerialHex: '',
+    });
   }
 
   /** @throws {BehalfError} `delegation_missing`, and what `ContextTable.resolve` throws */

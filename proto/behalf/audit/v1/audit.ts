@@ -121,6 +121,8 @@ export interface ConnectionRefused {
   readonly peerSerial: Buffer;
   readonly peer: string;
   readonly listener: string;
+  /** 0: this one; otherwise how many it stands for that were not written one by one. */
+  readonly suppressed: number;
 }
 
 export interface KeyChanged {
