@@ -20,7 +20,6 @@ import { type Http2Connection, takeHttp2 } from '../wire/http2/server.ts';
 import { refusalAnswer } from '../wire/refusal.ts';
 import { createReceivedSlots } from '../wire/slots.ts';
 import type { Listener } from './plain.ts';
-import { createRefusalBudget } from './refusal-budget.ts';
 
 const ALPN = [SIDECAR_ALPN, 'h2', 'http/1.1'];
 const MAX_CONNECTIONS = 4_096;
@@ -48,8 +47,6 @@ export async function listenMesh(options: MeshListenerOptions): Promise<Listener
   const sockets = new Set<TLSSocket>();
   const sessions = new Set<Http2Connection>();
   const standings = new WeakMap<object, Standing>();
-
-  const budget = createRefusalBudget('mesh', log);
 
   const http1 = createHttp1Server({
     maxHeadBytes: MAX_MESH_HEAD_BYTES,
@@ -131,10 +128,6 @@ export async function listenMesh(options: MeshListenerOptions): Promise<Listener
     const standing = standings.get(socket);
     const facts = standing?.kind === 'peer' ? standing.facts : null;
     const serial = error.detail['serial'];
-    if (!budget.spend()) {
-      socket.destroy();
-      return;
-    }
     options
       .onRefused({
         listener: 'mesh',

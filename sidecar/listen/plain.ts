@@ -13,7 +13,6 @@ import { createHttp1Server } from '../wire/http1/server.ts';
 import { type Http2Connection, takeHttp2 } from '../wire/http2/server.ts';
 import { refusalAnswer } from '../wire/refusal.ts';
 import { afterFirstBytes } from './first-bytes.ts';
-import { createRefusalBudget } from './refusal-budget.ts';
 import type { UidGuard } from './uid-guard.ts';
 
 /** Connections at once; further ones are closed unanswered. */
@@ -41,8 +40,6 @@ export async function listenPlain(options: PlainListenerOptions): Promise<Listen
   const sockets = new Set<Socket>();
   const sessions = new Set<Http2Connection>();
   const refusedSockets = new WeakSet<Socket>();
-
-  const budget = createRefusalBudget(kind, log);
 
   const http1 = createHttp1Server({
     maxHeadBytes: MAX_HEAD_BYTES,
@@ -93,10 +90,6 @@ export async function listenPlain(options: PlainListenerOptions): Promise<Listen
 
   /** Puts a refusal on record, then answers it; unrecorded, nothing is answered. */
   function report(error: BehalfError, socket: Socket, answer: () => void): void {
-    if (!budget.spend()) {
-      socket.destroy();
-      return;
-    }
     options
       .onRefused({ listener: kind, error, address: socket.remoteAddress ?? '', peer: '', peerSerialHex: '' })
       .then(answer)

@@ -90,14 +90,15 @@ function ask(session: http2.ClientHttp2Session, head: RequestHead, hasBody: bool
     onClosed();
     return refusedBySession(thrown);
   }
-  let requestTrailers: HeaderList = [];
+  let requestTrailers: HeaderList | null = null;
   let answerTrailers: HeaderList = [];
   let wasPending = true;
   stream.on('ready', () => {
     wasPending = false;
   });
+  // INVARIANT: END_STREAM of a body leaves here only, and only after `finish`: a request that is cancelled must not look whole.
   stream.on('wantTrailers', () => {
-    if (!stream.destroyed) stream.sendTrailers(Object.fromEntries(pairs(requestTrailers)));
+    if (!stream.destroyed && requestTrailers !== null) stream.sendTrailers(Object.fromEntries(pairs(requestTrailers)));
   });
   stream.on('trailers', (_trailers, _flags, raw) => {
     answerTrailers = endToEnd(raw as unknown as string[]);

@@ -110,12 +110,14 @@ function headOf(raw: readonly string[]): RequestHead | BehalfError {
 
 function askerOf(head: RequestHead, stream: http2.ServerHttp2Stream): Asker {
   let requestTrailers: readonly string[] = [];
-  let answerTrailers: readonly string[] = [];
+  let answerTrailers: readonly string[] | null = null;
   stream.on('trailers', (_trailers, _flags, raw) => {
     requestTrailers = endToEnd(raw as unknown as string[]);
   });
+  // INVARIANT: END_STREAM leaves here only, and only after `finish` or with the trailers of `breakOff`. Node ends the writable
+  // side of a stream before it resets it, which without this would send END_STREAM first: a clean end of a torn body.
   stream.on('wantTrailers', () => {
-    if (!stream.destroyed) stream.sendTrailers(objectOf(answerTrailers));
+    if (!stream.destroyed && answerTrailers !== null) stream.sendTrailers(objectOf(answerTrailers));
   });
   return {
     head,
