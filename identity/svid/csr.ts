@@ -42,6 +42,8 @@ export function parseCsr(der: Buffer): KeyObject {
     throw invalid('the key is not P-256');
   }
   if (request.signatureAlgorithm.algorithmId !== OID_EC_SHA256) throw invalid('not signed by ECDSA with SHA-256');
+  // The decoder forgives lengths and padding outside of what is signed; DER has one form for each request.
+  if (!Buffer.from(request.toSchema(false).toBER()).equals(der)) throw invalid('not DER');
   const { unusedBits, valueHexView } = request.signatureValue.valueBlock;
   const signature = Buffer.from(valueHexView);
   if (unusedBits !== 0 || !verify('sha256', request.tbsView, publicKey, signature))
