@@ -1,0 +1,138 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ORDERS, PAYMENTS, sampleChain, sampleHop } from '../../audit/testing/sample-events.ts';
+import type { Hop } from '../../proto/behalf/audit/v1/audit.ts';
+import { openTestRecord, type TestRecord } from '../testing/record.ts';
+import { OVERDUE_US, reportOf, SIDE_CALLEE_BIT, SIDE_CALLER_BIT } from './match-sides.ts';
+
+let dir: string;
+let nowUs: number;
+let record: TestRecord;
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'behalf-match-'));
+  nowUs = 1_000_000;
+  record = await openTestRecord(dir, () => nowUs);
+});
+
+afterEach(() => {
+  record.close();
+  rmSync(dir, { recursive: true });
+});
+
+function openFindings(): { kind: string; key: string }[] {
+  return record.reader.findings({ openOnly: true, afterId: 0 }, 100).map(({ kind, key }) => ({ kind, key }));
+}
+
+function dueOf(overrides: Partial<Hop>): number {
+  return reportOf(sampleHop(overrides).hop).due;
+}
+
+test('which sides are due follows from what the first one says', () => {
+  const both = SIDE_CALLER_BIT | SIDE_CALLEE_BIT;
+  expect(dueOf({})).toBe(both);
+  expect(dueOf({ side: 'SIDE_CALLEE' })).toBe(both);
+  expect(dueOf({ side: 'SIDE_CALLEE', outcome: 'OUTCOME_REFUSED', refusedBy: PAYMENTS })).toBe(both);
+  expect(dueOf({ outcome: 'OUTCOME_REFUSED', refusedBy: PAYMENTS })).toBe(both);
+  expect(dueOf({ outcome: 'OUTCOME_REFUSED', refusedBy: ORDERS })).toBe(SIDE_CALLER_BIT);
+  expect(dueOf({ outcome: 'OUTCOME_FAILED', code: 'upstream_unavailable' })).toBe(SIDE_CALLER_BIT);
+  expect(dueOf({ side: 'SIDE_ENTRY' }) & both).toBe(0);
+});
+
+test('a hop is one-sided only once the other side is overdue, and no longer when it came after all', async () => {
+  const hop = sampleHop();
+  await record.put({ reporter: ORDERS, firstSeq: 1, events: [hop] });
+  nowUs += OVERDUE_US;
+  expect(record.writer.sweep()).toEqual({ found: 0, resolved: 0 });
+  expect(record.reader.totals(nowUs).oneSided).toBe(0);
+  nowUs += 1;
+  expect(record.reader.totals(nowUs).oneSided).toBe(1);
+  expect(record.writer.sweep()).toEqual({ found: 1, resolved: 0 });
+  expect(record.writer.sweep()).toEqual({ found: 0, resolved: 0 });
+  expect(openFindings()).toEqual([{ kind: 'caller_without_callee', key: hop.hop.hopId.toString('base64url') }]);
+
+  await record.put({
+    reporter: PAYMENTS,
+    firstSeq: 1,
+    events: [sampleHop({ hopId: hop.hop.hopId, side: 'SIDE_CALLEE' })],
+  });
+  expect(record.reader.totals(nowUs).oneSided).toBe(0);
+  expect(record.writer.sweep()).toEqual({ found: 0, resolved: 1 });
+  expect(openFindings()).toEqual([]);
+  expect(record.reader.findings({ openOnly: false, afterId: 0 }, 10)).toMatchObject([
+    { foundUs: nowUs, resolvedUs: nowUs },
+  ]);
+});
+
+test('a callee without its caller is another finding', async () => {
+  await record.put({ reporter: PAYMENTS, firstSeq: 1, events: [sampleHop({ side: 'SIDE_CALLEE' })] });
+  nowUs += OVERDUE_US + 1;
+  record.writer.sweep();
+  expect(openFindings()).toMatchObject([{ kind: 'callee_without_caller' }]);
+});
+
+test('a gap of sequence numbers is a finding, and what comes late in it is stored once', async () => {
+  await record.put({ reporter: ORDERS, firstSeq: 1, events: [sampleHop()] });
+  await record.put({ reporter: ORDERS, firstSeq: 5, events: [sampleHop(), sampleHop()] });
+  expect(openFindings()).toEqual([{ kind: 'sequence_gap', key: `${ORDERS} ${'01'.repeat(16)} 2` }]);
+  const late = sampleHop();
+  await record.put({ reporter: ORDERS, firstSeq: 3, events: [late] });
+  await record.put({ reporter: ORDERS, firstSeq: 3, events: [late] });
+  expect(record.writer.size()).toBe(4);
+  expect(record.reader.totals(nowUs).reporters).toMatchObject([{ firstSeq: 1, lastSeq: 6, events: 4 }]);
+});
+
+test('a new epoch that does not begin at 1 is a gap too', async () => {
+  await record.put({ reporter: ORDERS, firstSeq: 41, events: [sampleHop()] });
+  expect(openFindings()).toHaveLength(1);
+});
+
+test('a chain named before its body came is found by both once it is there', async () => {
+  const chain = sampleChain();
+  const hop = sampleHop({ chainId: chain.chainId });
+  await record.put({ reporter: ORDERS, firstSeq: 1, events: [hop] });
+  expect(record.reader.chainOfHop(hop.hop.hopId)).toMatchObject({ chain: null });
+  await record.put({ reporter: PAYMENTS, firstSeq: 1, events: [], chains: [chain] });
+  expect(record.reader.chainOfHop(hop.hop.hopId)?.chain).toEqual(chain);
+  expect(record.reader.chainById(chain.chainId)?.events).toHaveLength(1);
+});
+
+test('a chain whose bytes are not what its id says is refused', async () => {
+  const chain = { ...sampleChain(), delegationChain: 'another' };
+  await expect(record.put({ reporter: ORDERS, firstSeq: 1, events: [], chains: [chain] })).rejects.toMatchObject({
+    code: 'request_malformed',
+  });
+});
+
+test('however often and in whatever pieces events are sent, each is stored once and in order', async () => {
+  const hops = Array.from({ length: 60 }, () => sampleHop());
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(fc.nat(59), fc.integer({ min: 1, max: 20 })), { maxLength: 12 }),
+      async (resends) => {
+        const own = mkdtempSync(join(dir, 'case-'));
+        const fresh = await openTestRecord(own);
+        let through = 0;
+        for (const [from, count] of resends) {
+          // A reporter resends from anywhere up to what it has sent so far, never beyond.
+          const first = Math.min(from, through);
+          const events = hops.slice(first, first + count);
+          const stored = await fresh.put({ reporter: ORDERS, firstSeq: first + 1, events });
+          expect(stored.seq).toBe(first + events.length);
+          through = Math.max(through, first + events.length);
+        }
+        expect(fresh.writer.size()).toBe(through);
+        expect(fresh.ledger.size()).toBe(through);
+        expect(fresh.reader.totals(0).reporters).toMatchObject(
+          through === 0 ? [] : [{ firstSeq: 1, lastSeq: through, events: through }],
+        );
+        expect(fresh.reader.findings({ openOnly: false, afterId: 0 }, 10)).toEqual([]);
+        fresh.close();
+      },
+    ),
+    { numRuns: 15 },
+  );
+});
