@@ -15,6 +15,10 @@ export const COMMANDS = {
     summary: 'Start a mesh of two sidecars around a server of yours.',
     load: () => import('./commands/dev-pair.ts'),
   },
+  'dev token': {
+    summary: 'Obtain a user’s access token, for trying out an entry.',
+    load: () => import('./commands/dev-token.ts'),
+  },
   hops: {
     summary: 'Show calls: who called whom, on whose behalf, and what was decided.',
     load: () => import('./commands/hops.ts'),

@@ -4,15 +4,18 @@ import { join } from 'node:path';
 import { readLogFolder, verifyEntries, verifyLog } from '../../audit/verify-log/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { defineCommand } from '../command.ts';
+import { directoryOf } from '../mesh/dir-flag.ts';
+import { asOperator } from '../mesh/operator.ts';
 import { respond } from '../output.ts';
 
 export const command = defineCommand({
-  usage: 'log verify --dir DIR --key KEY',
+  usage: 'log verify [--dir DIR --key KEY]',
   summary:
     'Check a copy of the log offline: every entry and tile against the signed checkpoint. Names the first place that differs.',
   details:
     'DIR holds tiles as the collector keeps them in <dataDir>/log (C2SP tlog-tiles). KEY is the log’s C2SP verifier key, or a file\n' +
-    'with it; it stands in the mesh bundle under behalf.log_keys. Asks nobody and needs no running mesh.',
+    'with it; it stands in the mesh bundle under behalf.log_keys. Asks nobody and needs no running mesh.\n' +
+    'Without both it checks the log of the running mesh in .behalf [BEHALF_DIR], with the key that its CA states.',
   flags: {
     dir: { type: 'string', value: 'DIR', description: 'The folder of tiles.' },
     checkpoint: {
@@ -30,8 +33,11 @@ export const command = defineCommand({
   },
   positionals: [0, 0],
   async run(values) {
-    const { dir, key } = values;
-    if (dir === undefined || key === undefined) throw wrong('--dir and --key are needed');
+    if ((values.dir === undefined) !== (values.key === undefined)) throw wrong('--dir and --key go together');
+    const { dir, key } =
+      values.dir === undefined || values.key === undefined
+        ? await ofRunningMesh()
+        : { dir: values.dir, key: values.key };
     const indexes = (values.inclusion ?? []).map((text) => {
       if (!/^\d{1,15}$/.test(text)) throw wrong('--inclusion is not the index of an entry');
       return Number(text);
@@ -72,6 +78,15 @@ export const command = defineCommand({
     );
   },
 });
+
+/** The log's folder and key in the mesh that commands find without being told. */
+async function ofRunningMesh(): Promise<{ dir: string; key: string }> {
+  return asOperator(directoryOf(undefined), async ({ mesh, bundle }) => {
+    const [key] = (await bundle()).logKeys;
+    if (key === undefined) throw new BehalfError('not_found', { why: 'the mesh’s bundle names no log key yet' });
+    return { dir: mesh.collector.logDir, key };
+  });
+}
 
 function read(file: string): string {
   try {

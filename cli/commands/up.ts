@@ -1,5 +1,5 @@
 /** `behalf up`: a mesh on this machine, from `behalf.yaml`; with `--demo` the demo shop and its story. */
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { BehalfError } from '../../errors/index.ts';
 import { defineCommand } from '../command.ts';
 import { styleFor } from '../draw/style.ts';
@@ -9,6 +9,7 @@ import { startMesh } from '../mesh/start-mesh.ts';
 import { takeStateDir } from '../mesh/state-dir.ts';
 import { listenForStop } from '../mesh/until-stopped.ts';
 import { answer, columns, say } from '../output.ts';
+import { withDevAccounts } from '../up/dev-accounts.ts';
 import { readUpPlan } from '../up/up-plan.ts';
 
 export const command = defineCommand({
@@ -40,9 +41,11 @@ export const command = defineCommand({
         style: styleFor(process.stdout, values['no-color'] === true || values.json === true),
       });
     }
-    const plan = readUpPlan(resolve(values.config ?? 'behalf.yaml'));
+    const file = resolve(values.config ?? 'behalf.yaml');
+    const given = readUpPlan(file);
     const stop = listenForStop();
     const dir = takeStateDir(directory, { fresh: false });
+    const plan = { ...given, authority: withDevAccounts(given.authority ?? {}, dir, dirname(file)) };
     const mesh = await startMesh({
       plan,
       dir,

@@ -62,7 +62,7 @@ export function sidecarConfig(paths: MeshPaths, plan: MeshPlan, service: Service
         ...(plan.mode === 'mtls' ? { endpoints: [port(`${peer}/mesh`)] } : {}),
       };
     }),
-    ...(entry === undefined ? {} : { entry: { listen: port(`${name}/entry`), ...entry } }),
+    ...(entry === undefined ? {} : { entry: { ...entry, listen: port(`${name}/entry`) } }),
     ...(allowedUid === undefined ? {} : { allowedUid }),
     workloadApi: { socket: dir.socket(`${name}.sock`) },
   };

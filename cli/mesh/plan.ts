@@ -29,7 +29,8 @@ export interface ServicePlan {
   readonly program?: (ports: ProgramPorts) => ServiceProgram;
   /** Names of the services that it calls. */
   readonly calls: readonly string[];
-  readonly entry?: { readonly forward?: string; readonly refusals?: 'code' | 'hidden' };
+  /** `listen` is a loopback address that a person chose; a free port without it. */
+  readonly entry?: { readonly listen?: string; readonly forward?: string; readonly refusals?: 'code' | 'hidden' };
   /** Only processes of this uid may use the sidecar's local ports. */
   readonly allowedUid?: number;
 }

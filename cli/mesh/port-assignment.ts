@@ -1,6 +1,6 @@
 /**
- * Which port each listener of a mesh has. Assigned once and remembered in the state directory, so that a part which comes back
- * is where the others look for it; assigned anew where one has been taken since.
+ * Which port each listener of a mesh has: the one that the plan names, else one assigned once and remembered in the state
+ * directory, so that a part which comes back is where the others look for it; assigned anew where one has been taken since.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import type { MeshPlan } from './plan.ts';
@@ -19,9 +19,13 @@ export interface PortAssignment {
 
 /** Assigns ports to all listeners of a plan. @throws {BehalfError} `port_in_use` */
 export async function assignPorts(plan: MeshPlan, dir: StateDir): Promise<PortAssignment> {
-  const listeners = listenersOf(plan);
+  const chosen = chosenAddresses(plan);
+  for (const [listener, address] of chosen) await checkPortFree(portOf(address), listener);
+  const listeners = listenersOf(plan).filter((listener) => !chosen.has(listener));
   const { ports, release } = (await stillFree(listeners, dir)) ?? (await assignNew(listeners, dir));
   const addressOf = (listener: string): string => {
+    const address = chosen.get(listener);
+    if (address !== undefined) return address;
     const port = ports[listener];
     if (port === undefined) throw new Error(`no port was assigned to ${listener}`);
     return `${HOST}:${port}`;
@@ -32,6 +36,17 @@ export async function assignPorts(plan: MeshPlan, dir: StateDir): Promise<PortAs
 interface Assigned {
   readonly ports: Readonly<Record<string, number>>;
   release(): Promise<void>;
+}
+
+/** Addresses that a person chose, by listener. */
+function chosenAddresses({ services }: MeshPlan): ReadonlyMap<string, string> {
+  return new Map(
+    services.flatMap(({ name, entry }) => (entry?.listen === undefined ? [] : [[`${name}/entry`, entry.listen]])),
+  );
+}
+
+function portOf(address: string): number {
+  return Number(address.slice(address.lastIndexOf(':') + 1));
 }
 
 function listenersOf(plan: MeshPlan): string[] {

@@ -7,8 +7,8 @@ export interface UpService {
   /** `host:port` where the service listens; absent where `command` is given, which is then told a port. */
   readonly app?: string;
   readonly protocol?: 'http1' | 'h2c';
-  /** A listener for requests from outside, which bring a user's access token. */
-  readonly entry?: boolean;
+  /** A listener for requests from outside, which bring a user's access token: on a free loopback port, or on this one. */
+  readonly entry?: boolean | string;
   /** Name of the service that requests from outside go on to, instead of the own app. */
   readonly forward?: string;
   /** Program and arguments, run by `behalf up`. */
@@ -22,7 +22,7 @@ export interface UpFile {
   /** The policy folder. */
   readonly policy: string;
   readonly services: Readonly<Record<string, UpService>>;
-  /** Goes into the authority's configuration as it stands: development accounts and clients. */
+  /** Goes into the authority's configuration: development accounts and clients (`dev-accounts.ts`). */
   readonly authority?: object;
 }
 
@@ -52,14 +52,19 @@ export const UP_SCHEMA = {
             enum: ['http1', 'h2c'],
             description: 'What it speaks; gRPC services speak `h2c`.',
           },
-          entry: { type: 'boolean', description: 'Whether requests from outside come in here.' },
+          entry: {
+            type: ['boolean', 'string'],
+            pattern: '^127\\.0\\.0\\.1:[1-9][0-9]{0,4}$',
+            description:
+              'Whether requests from outside come in here: `true` for a free port, or the port to use, `127.0.0.1:PORT`.',
+          },
           forward: { type: 'string', description: 'Name of the service that requests from outside go on to.' },
           command: {
             type: 'array',
             minItems: 1,
             items: { type: 'string' },
             description:
-              'Program and arguments to run. PORT and, for each service called, BEHALF_<NAME>_URL are set for it.',
+              'Program and arguments to run, in the folder of this file. It is told PORT, where to listen; for each service that it calls <NAME>_URL; and BEHALF_LOCAL_API_URL. `node` is the one that runs Behalf.',
           },
           environment: {
             type: 'object',
@@ -77,7 +82,8 @@ export const UP_SCHEMA = {
     },
     authority: {
       type: 'object',
-      description: 'Accounts and clients: further members of the authority’s configuration.',
+      description:
+        'Accounts and clients: further members of the authority’s configuration. An account without a password gets one.',
     },
   },
 } as const;

@@ -64,8 +64,14 @@ function servicePlan(
     calls,
     ...(app === undefined ? {} : { address: app }),
     ...(service.command === undefined ? {} : { program: (ports: ProgramPorts) => programOf(service, ports, folder) }),
-    ...(entry || forward !== undefined
-      ? { entry: { refusals: 'hidden', ...(forward === undefined ? {} : { forward }) } }
+    ...(entry !== false || forward !== undefined
+      ? {
+          entry: {
+            refusals: 'hidden',
+            ...(forward === undefined ? {} : { forward }),
+            ...(typeof entry === 'string' ? { listen: entry } : {}),
+          },
+        }
       : {}),
     ...(uid === undefined ? {} : { allowedUid: uid }),
   };
