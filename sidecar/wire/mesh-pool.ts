@@ -24,6 +24,8 @@ const MAX_CONNECTIONS = 4;
 const MAX_WAITING = 4_096;
 /** An endpoint that could not be reached is passed over for this long while there are others. */
 const SHUNNED_FOR_MS = 1_000;
+/** Endpoints that one call may find unreachable before it fails. */
+const MAX_ENDPOINTS_TRIED = 3;
 /** A connection is replaced when a fifth of the certificate's life is left, 2 s at least, 5 min at most. */
 const REPLACE_AT_LIFE_LEFT = 0.2;
 const MIN_MARGIN_S = 2;
@@ -74,18 +76,17 @@ export function createMeshPool({ identity, endpointsOf, connectTimeoutMs, nowS, 
       open(endpoint).catch(ignore);
       return ready;
     }
-    return wait(endpoint);
+    return waitFor(endpoint);
   }
 
   function choose(peer: Peer): Endpoint {
     const addresses = peer.endpoints ?? endpointsOf(peer);
     if (addresses.length === 0)
       throw new BehalfError('upstream_unavailable', { to: peer.name, why: 'no endpoint is known' });
-    const nowMs = performance.now();
     return chooseLeastLoaded(
       addresses.map((address) => endpointAt(peer, address)),
       (endpoint) => endpoint.waiting + endpoint.connections.reduce((sum, { line }) => sum + line.load(), 0),
-      (endpoint) => nowMs - endpoint.failedMs < SHUNNED_FOR_MS,
+      isShunned,
     );
   }
 
@@ -99,7 +100,22 @@ export function createMeshPool({ identity, endpointsOf, connectTimeoutMs, nowS, 
     return endpoint;
   }
 
-  async function wait(endpoint: Endpoint): Promise<PeerLine> {
+  /** A connection that has yet to be made. Nothing was sent on one that cannot be made: the peer's next endpoint is tried. */
+  async function waitFor(first: Endpoint): Promise<PeerLine> {
+    let endpoint = first;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await opened(endpoint);
+      } catch (thrown) {
+        endpoint = choose(endpoint.peer);
+        if (tries >= MAX_ENDPOINTS_TRIED || isShunned(endpoint)) throw thrown;
+        const ready = bestOf(endpoint);
+        if (ready !== null) return ready;
+      }
+    }
+  }
+
+  async function opened(endpoint: Endpoint): Promise<PeerLine> {
     if (endpoint.waiting >= MAX_WAITING) throw new BehalfError('overloaded', { to: endpoint.peer.name });
     endpoint.waiting += 1;
     try {
@@ -267,6 +283,10 @@ function bestOf(endpoint: Endpoint): Connection | null {
     if (connection.line.usable() && (best === null || connection.line.load() <= best.line.load())) best = connection;
   }
   return best;
+}
+
+function isShunned({ failedMs }: Endpoint): boolean {
+  return performance.now() - failedMs < SHUNNED_FOR_MS;
 }
 
 function replaceAt({ notBeforeS, notAfterS }: { notBeforeS: number; notAfterS: number }): number {
