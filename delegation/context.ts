@@ -51,4 +51,6 @@ export interface VerifyContext extends RootContext {
   readonly detailRules?: DetailRules;
   /** Outcomes of steps 5 and 6; absent: everything is verified anew. */
   readonly cache?: ChainCache;
+  /** Called before the signatures of a chain that the cache does not know are verified. May throw `rate_limited`. */
+  beforeSignatures?(): void;
 }

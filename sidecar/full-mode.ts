@@ -25,6 +25,7 @@ import { createLinkCache } from './call/links.ts';
 import type { CallHooks, Peer } from './call/seam.ts';
 import { rootContext } from './call/standing.ts';
 import { createRunningCalls, revocationCode } from './call/streams.ts';
+import { createVerificationLimits } from './call/verification-limits.ts';
 import type { ResolvedSidecarConfig } from './config.ts';
 import { openExchangeStream } from './exchange/exchange-stream.ts';
 import { createNoRoots } from './exchange/no-authority.ts';
@@ -78,6 +79,7 @@ export function startFullMode({ config, identity, reporter, peerNamed, log, sign
     state,
     contexts,
     chains: createChainCache(),
+    limits: createVerificationLimits(),
     onceStore: createOnceStore({ startedAtS: nowS() }),
     hopWindow: createHopWindow(),
     hopMinter: createHopMinter(randomBytes(HOP_PREFIX_BYTES)),

@@ -39,6 +39,29 @@ test('a chain that is known is taken from the cache, with every other check run 
   expect(codeOf(() => verify(cache, { revoked: (facts) => revocations.hit(facts) }))).toBe('delegation_revoked');
 });
 
+test('who bounds the work is asked before the signatures of a chain that is not known, and of no other', () => {
+  const cache = createChainCache();
+  const limited = (): never => {
+    throw new BehalfError('rate_limited');
+  };
+  expect(codeOf(() => verify(cache, { beforeSignatures: limited }))).toBe('rate_limited');
+  expect(cache.size).toBe(0);
+  // The cheaper checks come first and keep their own codes.
+  expect(codeOf(() => verify(cache, { beforeSignatures: limited, me: id('inventory') }))).toBe(
+    'delegation_wrong_audience',
+  );
+  let asked = 0;
+  const counted = (): void => {
+    asked += 1;
+  };
+  verify(cache, { beforeSignatures: counted });
+  expect(asked).toBe(1);
+  expect(verify(cache, { beforeSignatures: limited }).fromCache).toBe(true);
+  expect(codeOf(() => verifyChain(parsed, mesh.context('payments', 'orders', { beforeSignatures: limited })))).toBe(
+    'rate_limited',
+  );
+});
+
 test('what is taken from the cache is what verifying it anew gives', () => {
   const cache = createChainCache();
   const { fromCache: _, ...anew } = verify(cache);

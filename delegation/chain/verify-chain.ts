@@ -69,12 +69,14 @@ function verifyOrRecall(
 ): VerifiedChain {
   const { cache, peer, issuer, audience, trustDomain } = context;
   if (cache === undefined) {
+    context.beforeSignatures?.();
     verifySignatures(parsed, context);
     return describeChain(parsed, left, maxDepth, expS, false);
   }
   const key = chainCacheKey(parsed.digest, issuer, audience, trustDomain);
   const known = cache.findChain(peer.spiffeId, key);
   if (known !== null && keysAreCurrent(known, context)) return known.chain;
+  context.beforeSignatures?.();
   const keys = verifySignatures(parsed, context);
   const remembered: KnownChain = { chain: describeChain(parsed, left, maxDepth, expS, true), ...keys };
   cache.putChain(peer.spiffeId, key, remembered);

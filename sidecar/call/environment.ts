@@ -9,6 +9,7 @@ import type { DecisionCache } from './decisions.ts';
 import type { LinkCache } from './links.ts';
 import type { Peer } from './seam.ts';
 import type { RunningCalls } from './streams.ts';
+import type { VerificationLimits } from './verification-limits.ts';
 
 export interface CallEnvironment {
   readonly identity: OwnIdentity;
@@ -16,6 +17,7 @@ export interface CallEnvironment {
   readonly state: StateView;
   readonly contexts: ContextTable;
   readonly chains: ChainCache;
+  readonly limits: VerificationLimits;
   readonly onceStore: OnceStore;
   readonly hopWindow: HopWindow;
   readonly hopMinter: HopMinter;

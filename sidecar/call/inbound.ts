@@ -24,7 +24,7 @@ export function judgeInbound(env: CallEnvironment, head: RequestHead, peer: Peer
     return { kind: 'forward', call, target: { kind: 'app' }, head: admit(env, head, peer, call) };
   } catch (thrown) {
     const error = thrown instanceof BehalfError ? thrown : new BehalfError('internal', {}, { cause: thrown });
-    return { kind: 'refuse', call, error };
+    return { kind: 'refuse', call, error: env.limits.failed(peer.spiffeId, error) };
   }
 }
 
@@ -68,6 +68,7 @@ function admit(env: CallEnvironment, head: RequestHead, peer: PeerFacts, call: M
     myCertificateS256: peer.ownCertificateS256,
     onceStore: env.onceStore,
     cache: env.chains,
+    beforeSignatures: () => env.limits.firstSeen(peer.spiffeId),
   }); // 3 to 8
   noteDelegation(record, chain);
   if (!chain.fromCache) env.reporter.recordChain({ chainId: chain.chainId, ...carried.values });

@@ -262,3 +262,18 @@ test('the app gets no mesh fields of the peer’s making', async () => {
   expect(reply.body).not.toContain('forged');
   expect(reply.body.toLowerCase()).not.toContain('delegation_scopes');
 });
+
+test('a peer that sends one bad chain after another is told rate_limited, and keeps the chain that it has been using', async () => {
+  const good = chain();
+  const opened = await session(credentialsOf(orders));
+  expect((await askOn(opened, chainFields(good))).status).toBe(200);
+  const bad = { ...good, delegationChain: flip(good.delegationChain, good.delegationChain.length - 3) };
+  const codes = new Set<unknown>();
+  for (let sent = 0; sent < 10_000 && !codes.has('rate_limited'); sent += 100) {
+    const replies = await Promise.all(Array.from({ length: 100 }, () => askOn(opened, chainFields(bad))));
+    for (const { headers } of replies) codes.add(headers['delegation-error']);
+  }
+  expect(codes).toEqual(new Set(['delegation_bad_signature', 'rate_limited']));
+  expect((await askOn(opened, chainFields(good))).status).toBe(200);
+  opened.destroy();
+});
