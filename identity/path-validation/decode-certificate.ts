@@ -34,6 +34,7 @@ export interface DecodedCertificate {
   readonly version: number;
   readonly publicKey: KeyObject;
   readonly signatureAlgorithm: string;
+  readonly signature: Buffer;
   /** Lower-case hexadecimal. */
   readonly serialHex: string;
   readonly subject: Buffer;
@@ -111,6 +112,7 @@ function decode(der: Buffer, place: string): DecodedCertificate {
     version: certificate.version,
     publicKey: x509.publicKey,
     signatureAlgorithm: certificate.signatureAlgorithm.algorithmId,
+    signature: Buffer.from(certificate.signatureValue.valueBlock.valueHexView),
     serialHex: x509.serialNumber.toLowerCase(),
     subject: Buffer.from(certificate.subject.toSchema().toBER()),
     issuer: Buffer.from(certificate.issuer.toSchema().toBER()),

@@ -4,7 +4,8 @@
  * verified by `node:crypto`.
  *
  * Stricter than the standards: exactly one name and it is a URI; P-256 leaves; every extension that we rely on must be
- * present and say so; no leeway on times, since our certificates are backdated; roots are judged by time and kind too.
+ * present and say so; no leeway on times, since our certificates are backdated; roots are judged by time and kind too; a leaf's
+ * ECDSA signature has its lower form, so that a certificate has one hash.
  */
 import { BehalfError } from '../../errors/index.ts';
 import type { MeshBundle } from '../bundle/index.ts';
@@ -16,6 +17,7 @@ import {
   NAME_KIND,
   type NameConstraints,
 } from './decode-certificate.ts';
+import { hasLowS } from './low-s.ts';
 import { checkNameConstraints } from './name-constraints.ts';
 import { svidInvalid } from './svid-invalid.ts';
 
@@ -119,6 +121,14 @@ function checkSignatures(path: readonly DecodedCertificate[]): void {
     }
     if (!subject.issuer.equals(issuer.subject) || !subject.x509.verify(issuer.publicKey)) {
       throw svidInvalid('signature', placeIn(path, index), 'was not issued by the next certificate');
+    }
+    // SVIDs are revoked, and bound to WITs, by hash; ours are issued by P-256 keys.
+    if (
+      index === 0 &&
+      issuer.publicKey.asymmetricKeyDetails?.namedCurve === 'prime256v1' &&
+      !hasLowS(subject.signature)
+    ) {
+      throw svidInvalid('signature', 'leaf', 's is not in the lower half');
     }
   }
 }

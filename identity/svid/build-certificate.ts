@@ -6,11 +6,12 @@ import { createHash, type KeyObject, randomBytes, sign } from 'node:crypto';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
 import { NAME_KIND } from '../path-validation/decode-certificate.ts';
+import { hasLowS } from '../path-validation/low-s.ts';
 
 /** A key that signs certificates: ECDSA P-256 or P-384, or RSA PKCS#1, with the SHA-2 hash that fits. */
 export interface CertificateSigner {
   readonly publicKey: KeyObject;
-  /** Signs with the algorithm that `algorithmOf` names for the public key; ECDSA signatures in DER. */
+  /** Signs with the algorithm that `algorithmOf` names for the public key; ECDSA signatures in DER, of P-256 with s <= n/2. */
   sign(data: Buffer): Promise<Buffer>;
 }
 
@@ -37,7 +38,18 @@ const KEY_USAGE_BIT = { digitalSignature: 0x80, keyCertSign: 0x04, crlSign: 0x02
 /** A signer whose private key is in this process. */
 export function localSigner(privateKey: KeyObject, publicKey: KeyObject): CertificateSigner {
   const { hash } = algorithmOf(publicKey);
-  return { publicKey, sign: async (data) => sign(hash, data, privateKey) };
+  if (publicKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
+    return { publicKey, sign: async (data) => sign(hash, data, privateKey) };
+  }
+  return {
+    publicKey,
+    sign: async (data) => {
+      // Half of all signatures are in the upper form, which peers refuse in SVIDs; another try is another signature.
+      let signature = sign(hash, data, privateKey);
+      while (!hasLowS(signature)) signature = sign(hash, data, privateKey);
+      return signature;
+    },
+  };
 }
 
 /** Encodes the certificate, has it signed and gives its DER. */
