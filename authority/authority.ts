@@ -150,7 +150,7 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
   });
 
   return {
-    handleHttp: createFrontDoor({ provider, pages, tokens, keys, secure, log }),
+    handleHttp: createFrontDoor({ provider, pages, tokens, keys, issuer: new URL(issuer), secure, log }),
     exchange,
     consents,
     changes,

@@ -16,6 +16,7 @@ export interface FrontDoorDeps {
   readonly pages: Pages;
   readonly tokens: AccessTokens;
   readonly keys: AuthorityKeys;
+  readonly issuer: URL;
   readonly secure: boolean;
   readonly log: Logger;
 }
@@ -32,6 +33,7 @@ export function createFrontDoor(deps: FrontDoorDeps): RequestListener {
   const jwks = JSON.stringify({ keys: [token.publicJwk, root.publicJwk] });
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    takeAsOurs(request, deps.issuer);
     const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
     setSecurityHeaders(response, deps.secure, null);
     if (path === '/jwks' && request.method === 'GET') {
@@ -53,6 +55,20 @@ export function createFrontDoor(deps: FrontDoorDeps): RequestListener {
       sendProblem(response, error instanceof BehalfError ? error : new BehalfError('internal'));
     });
   };
+}
+
+/**
+ * The library makes URLs of the metadata, the `htu` that a DPoP proof must name (RFC 9449 section 4.3) and the `Secure` of its
+ * cookies from what a request says of itself. UNTRUSTED: so it is told what we know instead. Else a proof made for another
+ * site would do here, under that site's name as `Host`.
+ * @throws {BehalfError} `request_malformed` for a target in absolute form, which names a host too
+ */
+function takeAsOurs(request: IncomingMessage, issuer: URL): void {
+  if (request.url?.startsWith('/') !== true)
+    throw new BehalfError('request_malformed', { why: 'the request target is not a path' });
+  request.headers.host = issuer.host;
+  delete request.headers['x-forwarded-host'];
+  request.headers['x-forwarded-proto'] = issuer.protocol.slice(0, -1);
 }
 
 function sendProblem(response: ServerResponse, error: BehalfError): void {

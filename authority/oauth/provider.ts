@@ -46,7 +46,7 @@ export interface ProviderDeps {
 /** Makes the provider. Its `callback()` answers `/auth`, `/token`, `/token/introspection`, `/token/revocation`, `/request` and metadata. */
 export function createProvider(deps: ProviderDeps): Provider {
   const provider = new Provider(deps.issuer, configurationOf(deps));
-  // Behind a TLS-terminating proxy the scheme comes from `X-Forwarded-Proto`; URLs are made from the issuer alone.
+  // Behind a TLS-terminating proxy the scheme comes from `X-Forwarded-Proto`, which the front door sets from the issuer.
   provider.proxy = deps.issuer.startsWith('https:');
   return provider;
 }

@@ -36,7 +36,7 @@ export function accessPages(deps: PageDeps): Route[] {
 }
 
 async function showSignIn(deps: PageDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const binding = readCookie(request, FORM_COOKIE) ?? randomBytes(16).toString('base64url');
+  const binding = readCookie(request, FORM_COOKIE, deps.secure) ?? randomBytes(16).toString('base64url');
   setCookie(response, FORM_COOKIE, binding, deps.secure, FORM_COOKIE_S);
   sendPage(
     response,
@@ -46,7 +46,7 @@ async function showSignIn(deps: PageDeps, request: IncomingMessage, response: Se
 }
 
 async function postSignIn(deps: PageDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const binding = readCookie(request, FORM_COOKIE) ?? '';
+  const binding = readCookie(request, FORM_COOKIE, deps.secure) ?? '';
   const fields = await readForm(request, MAX_FORM_BYTES);
   deps.forms.check(request, fields, 'sign-in', binding);
   if ((await signIn(deps, request, response, fields)) !== null) {
@@ -77,7 +77,7 @@ async function postSignOut(deps: PageDeps, request: IncomingMessage, response: S
 }
 
 async function showConsents(deps: PageDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const cookie = readCookie(request, SESSION_COOKIE);
+  const cookie = readCookie(request, SESSION_COOKIE, deps.secure);
   const account = cookie === null ? null : deps.sessions.find(cookie);
   if (cookie === null || account === null) {
     redirect(response, '/sign-in');
@@ -125,8 +125,8 @@ async function checkOwn(deps: PageDeps, request: IncomingMessage, id: string): P
   return fields;
 }
 
-function signedIn({ sessions }: PageDeps, request: IncomingMessage): { account: AccountId; cookie: string } {
-  const cookie = readCookie(request, SESSION_COOKIE);
+function signedIn({ sessions, secure }: PageDeps, request: IncomingMessage): { account: AccountId; cookie: string } {
+  const cookie = readCookie(request, SESSION_COOKIE, secure);
   const account = cookie === null ? null : sessions.find(cookie);
   if (cookie === null || account === null) throw new BehalfError('request_malformed', { why: 'nobody is signed in' });
   return { account, cookie };

@@ -30,6 +30,8 @@ export const SCOPES = ['orders:read', 'orders:write', 'payments:charge'];
 
 export interface RunningAuthority {
   readonly issuer: string;
+  /** Where it is reached; the issuer, unless that was given. */
+  readonly origin: string;
   readonly authority: Authority;
   readonly keys: AuthorityKeys;
   readonly ca: TestIssuer;
@@ -67,7 +69,7 @@ export function testSnapshot(): PolicySnapshot {
 
 /** Starts one. `close` leaves nothing behind. */
 export async function runAuthority(
-  options: { peerOf?: (request: IncomingMessage) => MeshPeer | null; log?: Logger } = {},
+  options: { peerOf?: (request: IncomingMessage) => MeshPeer | null; log?: Logger; issuer?: string } = {},
 ): Promise<RunningAuthority> {
   const dataDir = mkdtempSync(join(tmpdir(), 'behalf-authority-'));
   const database = openDatabase(dataDir);
@@ -81,7 +83,8 @@ export async function runAuthority(
 
   const server = createServer((request, response) => authority.handleHttp(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const issuer = options.issuer ?? origin;
   const authority = await createAuthority({
     issuer,
     trustDomain: TRUST_DOMAIN,
@@ -126,6 +129,7 @@ export async function runAuthority(
 
   return {
     issuer,
+    origin,
     authority,
     keys,
     ca,
