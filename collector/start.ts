@@ -27,7 +27,7 @@ import { serveStreams } from './streams/index.ts';
 /** Names under the data directory; `behalf log verify` reads them. */
 export const RECORD_FILE = 'record.sqlite';
 export const LOG_FOLDER = 'log';
-export const LOG_KEY_FILE = 'log-key.pem';
+export const LOG_KEY_FILE = 'log-key';
 
 /** Facts for who started it. */
 export interface CollectorReady {

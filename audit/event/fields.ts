@@ -41,7 +41,7 @@ export const PERSONAL_FIELDS = fields(
   'purpose:string',
 );
 
-export const HOP_FIELDS = fields(
+const HOP_FIELDS = fields(
   'hopId:bytes',
   'parentHopId:bytes',
   'requestId:bytes',
@@ -75,7 +75,7 @@ export const HOP_FIELDS = fields(
   'actors:strings',
 );
 
-export const HOP_END_FIELDS = fields(
+const HOP_END_FIELDS = fields(
   'hopId:bytes',
   'side:side',
   'outcome:outcome',

@@ -9,8 +9,8 @@ import type { Event, LogEntry, Personal } from '../../proto/behalf/audit/v1/audi
 import { decodePersonal } from './decode-event.ts';
 import { encodeEvent, encodeLogEntry, encodePersonal } from './encode-event.ts';
 
-export const SALT_BYTES = 16;
-export const CHAIN_ID_BYTES = 16;
+const SALT_BYTES = 16;
+const CHAIN_ID_BYTES = 16;
 const ENTRY_VERSION = 1;
 const EMPTY = Buffer.alloc(0);
 const PERSONAL_DOMAIN = Buffer.from('behalf-personal-v1\0', 'ascii');

@@ -6,7 +6,7 @@
 import { BehalfError } from '../../errors/index.ts';
 import { HASH_BYTES, nodeHash, type SubtreeHash } from './tree-hash.ts';
 
-export const TILE_HEIGHT = 8;
+const TILE_HEIGHT = 8;
 export const TILE_WIDTH = 256;
 
 /** A place in the layout: a tile of hashes, or a bundle of entries. */

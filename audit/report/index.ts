@@ -1,2 +1,1 @@
-export { newSalt } from '../event/index.ts';
-export { openReporter, openReporterOver, type Reporter, type ReporterOptions, type ReporterState } from './reporter.ts';
+export { openReporter, type Reporter, type ReporterOptions, type ReporterState } from './reporter.ts';

@@ -9,7 +9,7 @@ import { connectService } from '../../identity/mtls/index.ts';
 import type { OwnIdentity } from '../../identity/own/own-identity.ts';
 import { auditIntake, type ChainBody, type EventBody } from '../../proto/behalf/audit/v1/audit.ts';
 import { type Durability, openSpool, type Spool } from '../spool/index.ts';
-import { type ReportStream, startDelivery } from './delivery.ts';
+import { startDelivery } from './delivery.ts';
 
 /** Ids of chains known to be in the spool. Beyond it the set begins anew, and a chain may be spooled twice. */
 const MAX_KNOWN_CHAINS = 16_384;
@@ -61,19 +61,7 @@ export interface ReporterOptions {
  * @throws {BehalfError} `data_directory_unusable`, `config_invalid`
  */
 export function openReporter(options: ReporterOptions): Reporter {
-  const { identity, collectorAddress, log } = options;
-  const expect = partId(identity.trustDomain, 'collector');
-  const client = connectService(auditIntake, { address: collectorAddress, identity, expect, log });
-  const reporter = openReporterOver(options, () => client.report());
-  return { ...reporter, close: () => reporter.close().finally(() => client.close()) };
-}
-
-/** The same over any stream, such as one in process. */
-export function openReporterOver(
-  options: Omit<ReporterOptions, 'collectorAddress' | 'identity'>,
-  openStream: () => ReportStream,
-): Reporter {
-  const { spoolDir, log, signal, durability = 'normal', maxBytes, segmentBytes } = options;
+  const { spoolDir, identity, collectorAddress, log, signal, durability = 'normal', maxBytes, segmentBytes } = options;
   const spool = openSpool({
     dir: spoolDir,
     durability,
@@ -81,8 +69,10 @@ export function openReporterOver(
     ...(maxBytes === undefined ? {} : { maxBytes }),
     ...(segmentBytes === undefined ? {} : { segmentBytes }),
   });
+  const expect = partId(identity.trustDomain, 'collector');
+  const client = connectService(auditIntake, { address: collectorAddress, identity, expect, log });
   const known = new Set<string>();
-  const delivery = startDelivery({ spool, openStream, log });
+  const delivery = startDelivery({ spool, openStream: () => client.report(), log });
   let closing: Promise<void> | null = null;
 
   const close = (): Promise<void> => {
@@ -91,6 +81,7 @@ export function openReporterOver(
       const until = Date.now() + CLOSE_WAIT_MS;
       while (!delivery.idle() && delivery.isTrying() && Date.now() < until) await delay(10);
       await delivery.stop();
+      client.close();
       await spool.close();
     })();
     return closing;
@@ -99,8 +90,12 @@ export function openReporterOver(
   reportRecovery(spool, log);
 
   return {
-    async record(event) {
-      await spool.append(event);
+    record(event) {
+      try {
+        return spool.append(event);
+      } catch (error) {
+        return Promise.reject(error);
+      }
     },
     recordChain(chain) {
       const id = chain.chainId.toString('latin1');

@@ -16,7 +16,7 @@ export const RECORD_OPEN_HOPS = 3;
 export const HEADER_BYTES = 32;
 export const RECORD_HEAD_BYTES = 9;
 export const EPOCH_BYTES = 16;
-export const CHAIN_ID_BYTES = 16;
+const CHAIN_ID_BYTES = 16;
 /** Longest payload of an event or chain; a length beyond it is not one of ours. */
 export const MAX_RECORD_BYTES = 65_536;
 /** Open hops stand in one record: so many streams at 30 bytes each. */

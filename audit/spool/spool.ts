@@ -28,9 +28,9 @@ import { beginSegment, REAL_IO, readBatch, type Segment, type SpoolBatch, type S
 export type Durability = 'normal' | 'strict';
 
 /** Bytes on disk at which events are refused with `audit_unavailable`: about half a million hops. */
-export const DEFAULT_MAX_SPOOL_BYTES = 256 * 1024 * 1024;
+const DEFAULT_MAX_SPOOL_BYTES = 256 * 1024 * 1024;
 /** A segment that has grown beyond this is followed by a new one; acknowledged segments are removed whole. */
-export const DEFAULT_SEGMENT_BYTES = 4 * 1024 * 1024;
+const DEFAULT_SEGMENT_BYTES = 4 * 1024 * 1024;
 /** Room that every open hop keeps for its end, so that a full spool can still say how calls ended. */
 const END_RESERVE_BYTES = 256;
 

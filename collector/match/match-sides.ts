@@ -7,7 +7,7 @@ import type { Hop } from '../../proto/behalf/audit/v1/audit.ts';
 
 export const SIDE_CALLER_BIT = 1;
 export const SIDE_CALLEE_BIT = 2;
-export const SIDE_ENTRY_BIT = 4;
+const SIDE_ENTRY_BIT = 4;
 
 /** How long the other side may take before the hop counts as one-sided. Delivery takes well under a second. */
 export const OVERDUE_US = 30_000_000;

@@ -38,6 +38,8 @@ export function checkRecord(options: { file: string; folder: LogFolder; size: nu
   const database = openRecordToRead(options.file);
   try {
     checkFile(database);
+    // One view of the record, also while the collector goes on writing.
+    database.exec('BEGIN');
     const counts = checkEvents(database, options.folder, options.size);
     checkChains(database);
     checkCalls(database);

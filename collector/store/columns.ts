@@ -1,7 +1,7 @@
 /** What of an event stands in columns of its own, for queries and matching. Derived, so that a check can derive it again. */
 
 import { BODIES, OUTCOMES, SIDES } from '../../audit/event/fields.ts';
-import { type Event, personalOf } from '../../audit/event/index.ts';
+import type { Event } from '../../audit/event/index.ts';
 
 export interface EventColumns {
   readonly kind: number;
@@ -61,11 +61,6 @@ export function columnsOf(event: Event): EventColumns {
     code: about === null ? null : about.code,
     txn: null,
   };
-}
-
-/** Whom an event is about, or null. */
-export function subjectOf(event: Event): string | null {
-  return personalOf(event)?.subject ?? null;
 }
 
 function bytesOrNull(bytes: Buffer): Buffer | null {

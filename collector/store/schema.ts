@@ -100,9 +100,7 @@ export function openRecord(file: string): DatabaseSync {
   try {
     const database = new DatabaseSync(file, { timeout: 5_000 });
     chmodSync(file, 0o600);
-    database.exec(
-      'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON',
-    );
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON');
     const version = database.prepare('PRAGMA user_version').get()?.user_version;
     if (version === 0) database.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${VERSION}; COMMIT`);
     else if (version !== VERSION) throw new Error(`the record has version ${version}, this program reads ${VERSION}`);
