@@ -7,15 +7,16 @@ import type { ParsedChain } from '../../delegation/chain/index.ts';
 import { type DelegationHop, parseChain, parseHop } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { countOf, fieldOf, type HeaderList } from './head.ts';
-import type { ReceivedSlots, SlotChain } from './seam.ts';
+import type { ReceivedSlots } from './seam.ts';
 
 export interface Carried {
   readonly parsed: ParsedChain;
-  readonly values: SlotChain;
   readonly hop: DelegationHop;
   /** Whether the chain came by slot: then it needs no acknowledgement. */
   readonly bySlot: boolean;
 }
+
+type ChainFields = Parameters<typeof parseChain>[0];
 
 const FIELDS = [
   'txn-token',
@@ -34,23 +35,17 @@ const SLOT_LENGTH = 22;
 export function readCarried(headers: HeaderList, slots: ReceivedSlots | null): Carried {
   for (const name of FIELDS)
     if (countOf(headers, name) > 1) throw new BehalfError('delegation_malformed', { object: name, why: 'repeated' });
-  const whole = {
+  const whole: ChainFields = {
     txnToken: fieldOf(headers, 'txn-token'),
     delegationChain: fieldOf(headers, 'delegation-chain'),
     delegationCredentials: fieldOf(headers, 'delegation-credentials'),
   };
   const slot = fieldOf(headers, 'delegation-slot');
-  const values = slot === null ? whole : bySlot(slot, whole, slots);
-  const parsed = parseChain(values);
-  const hop = parseHop(fieldOf(headers, 'delegation-hop'));
-  return { parsed, values: parsed, hop, bySlot: slot !== null };
+  const parsed = slot === null ? parseChain(whole) : chainOfSlot(slot, whole, slots);
+  return { parsed, hop: parseHop(fieldOf(headers, 'delegation-hop')), bySlot: slot !== null };
 }
 
-function bySlot(
-  slot: string,
-  whole: { [K in keyof SlotChain]: string | null },
-  slots: ReceivedSlots | null,
-): SlotChain {
+function chainOfSlot(slot: string, whole: ChainFields, slots: ReceivedSlots | null): ParsedChain {
   if (whole.txnToken !== null || whole.delegationChain !== null || whole.delegationCredentials !== null) {
     throw new BehalfError('delegation_malformed', { object: 'delegation-slot', why: 'a slot beside whole fields' });
   }

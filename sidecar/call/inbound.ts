@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { type VerifiedChain, verifyChain } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { type MatchedRoute, matchRoute } from '../../policy/index.ts';
+import type { ChainBody } from '../../proto/behalf/audit/v1/audit.ts';
 import { factHeaders, stripMeshHeaders } from '../facts/index.ts';
 import { newHopRecord, noteDelegation } from '../report/hop-record.ts';
 import { type Carried, hopIfReadable, readCarried } from './carried.ts';
@@ -71,7 +72,7 @@ function admit(env: CallEnvironment, head: RequestHead, peer: PeerFacts, call: M
     beforeSignatures: () => env.limits.firstSeen(peer.spiffeId),
   }); // 3 to 8
   noteDelegation(record, chain);
-  if (!chain.fromCache) env.reporter.recordChain({ chainId: chain.chainId, ...carried.values });
+  if (!chain.fromCache) env.reporter.recordChain(chainBody(chain));
   env.hopWindow.take(peer.spiffeId, carried.hop.hop, env.nowS()); // 8
   acknowledge(carried, chain, peer, call);
   decide(env, call, peer, route, chain); // 9
@@ -87,12 +88,16 @@ function admit(env: CallEnvironment, head: RequestHead, peer: PeerFacts, call: M
   }); // 10
 }
 
+function chainBody({ chainId, parent }: VerifiedChain): ChainBody {
+  const { txnToken, delegationChain, delegationCredentials } = parent;
+  return { chainId, txnToken, delegationChain, delegationCredentials };
+}
+
 /** From here on the caller may name this chain by slot on this connection, whatever is decided about this one call. */
 function acknowledge(carried: Carried, chain: VerifiedChain, peer: PeerFacts, call: MeshCall): void {
   if (carried.bySlot || peer.slots === null) return;
   const slot = chain.chainId.toString('base64url');
-  const { txnToken, delegationChain, delegationCredentials } = carried.values;
-  if (peer.slots.put(slot, { txnToken, delegationChain, delegationCredentials }, chain.expS)) call.slot = slot;
+  if (peer.slots.put(slot, carried.parsed, chain.expS)) call.slot = slot;
 }
 
 function decide(

@@ -5,6 +5,7 @@
  * The order in one call: a judge (`onInbound`, `onOutbound`, `onEntry`), `onSend` for each attempt to a peer, `onHead` once,
  * `onEnd` once. `onHead` is awaited before the answer's head is released: no audit, no access.
  */
+import type { ParsedChain } from '../../delegation/chain/index.ts';
 import type { BehalfError, ErrorCode } from '../../errors/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
 import type { IssuedIdentity } from '../../identity/own/own-identity.ts';
@@ -29,16 +30,9 @@ export interface PeerFacts {
 
 /** Receiver's side of the slots of one connection (WIRE section 2). */
 export interface ReceivedSlots {
-  get(slot: string): SlotChain | null;
+  get(slot: string): ParsedChain | null;
   /** Whether the chain is kept, and may so be acknowledged. */
-  put(slot: string, chain: SlotChain, endS: number): boolean;
-}
-
-/** The three values as they were sent. */
-export interface SlotChain {
-  readonly txnToken: string;
-  readonly delegationChain: string;
-  readonly delegationCredentials: string;
+  put(slot: string, chain: ParsedChain, endS: number): boolean;
 }
 
 /** A connection to a peer, chosen for one attempt. */

@@ -1,8 +1,9 @@
 /**
  * Slots of one connection (WIRE section 2): chains that its receiver has verified once, named by 16 bytes from then on.
- * Bounded; when full, no more are acknowledged and chains go whole.
+ * Kept as parsed, so that a later call is not parsed again; every check still runs on each. Bounded; when full, no more are acknowledged and chains go whole.
  */
-import type { ReceivedSlots, SentSlots, SlotChain } from '../call/seam.ts';
+import type { ParsedChain } from '../../delegation/chain/index.ts';
+import type { ReceivedSlots, SentSlots } from '../call/seam.ts';
 
 const MAX_CHAINS = 1_024;
 const MAX_BYTES = 4 * 1_048_576;
@@ -10,7 +11,7 @@ const MAX_BYTES = 4 * 1_048_576;
 const KEPT_AFTER_END_S = 65;
 
 interface Kept {
-  readonly chain: SlotChain;
+  readonly chain: ParsedChain;
   readonly forgetAtS: number;
 }
 
@@ -51,6 +52,6 @@ export function createSentSlots(): SentSlots {
   };
 }
 
-function sizeOf({ txnToken, delegationChain, delegationCredentials }: SlotChain): number {
+function sizeOf({ txnToken, delegationChain, delegationCredentials }: ParsedChain): number {
   return txnToken.length + delegationChain.length + delegationCredentials.length;
 }

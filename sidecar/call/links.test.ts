@@ -1,0 +1,42 @@
+/** When a link is sent again, and when a new one is made (WIRE section 1). */
+import { randomBytes } from 'node:crypto';
+import { beforeAll, expect, test } from 'vitest';
+import { createTestMesh } from '../../delegation/test-mesh.ts';
+import type { IssuedIdentity } from '../../identity/own/own-identity.ts';
+import { createTestIssuer, type TestIdentity } from '../../identity/testing/issuer.ts';
+import { createLinkCache } from './links.ts';
+
+const mesh = createTestMesh();
+const to = mesh.workload('orders').spiffeId;
+let identity: TestIdentity;
+
+beforeAll(async () => {
+  identity = await (await createTestIssuer('shop.example')).issue(mesh.workload('storefront').spiffeId);
+});
+
+function signer(): IssuedIdentity {
+  return { ...identity.current(), witExpS: mesh.nowS + 3_600 };
+}
+
+test('the same parent, receiver, narrowing and WIT give the same link while 5 s are left', () => {
+  const links = createLinkCache(randomBytes);
+  const order = { parent: mesh.root(), to, narrowTo: null, signer: signer(), nowS: mesh.nowS };
+  const first = links.get(order);
+  expect(first.isNew).toBe(true);
+  expect(links.get({ ...order, nowS: first.chain.expS - 5 })).toEqual({ chain: first.chain, isNew: false });
+  expect(links.get({ ...order, nowS: first.chain.expS - 4 }).isNew).toBe(true);
+});
+
+test('another parent, receiver, narrowing or WIT gives another link', async () => {
+  const links = createLinkCache(randomBytes);
+  const order = { parent: mesh.root(), to, narrowTo: null, signer: signer(), nowS: mesh.nowS };
+  links.get(order);
+  expect(links.get({ ...order, parent: mesh.root() }).isNew).toBe(true);
+  expect(links.get({ ...order, to: mesh.workload('payments').spiffeId }).isNew).toBe(true);
+  expect(links.get({ ...order, narrowTo: [] }).isNew).toBe(true);
+  await identity.renew();
+  expect(links.get({ ...order, signer: signer() }).isNew).toBe(true);
+  expect(links.get(order).isNew).toBe(false);
+  links.clear();
+  expect(links.get(order).isNew).toBe(true);
+});
