@@ -7,10 +7,10 @@ import { openIdentity } from '../../identity/own/index.ts';
 import { defineCommand } from '../command.ts';
 import { writeIdentityFiles } from '../dev/identity-files.ts';
 import { PAIR_IDS, pairPlan } from '../dev/pair-plan.ts';
-import { MESH_FILE, type MeshFile } from '../mesh/mesh-file.ts';
+import type { MeshFile } from '../mesh/mesh-file.ts';
 import { openMeshLog } from '../mesh/mesh-log.ts';
 import { type Mesh, startMesh } from '../mesh/start-mesh.ts';
-import { takeStateDir, writeStateFile } from '../mesh/state-dir.ts';
+import { MESH_FILE, takeStateDir, writeStateFile } from '../mesh/state-dir.ts';
 import { listenForStop } from '../mesh/until-stopped.ts';
 import { answer, say } from '../output.ts';
 

@@ -1,12 +1,16 @@
 /** `behalf log verify`: judges a copy of the log offline, with nothing but a checkpoint and the log's public key. */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { readLogFolder, verifyEntries, verifyLog } from '../../audit/verify-log/index.ts';
+import { dirname, join } from 'node:path';
+import { type Difference, readLogFolder, verifyEntries, verifyLog } from '../../audit/verify-log/index.ts';
+import { checkRecord } from '../../collector/store/check-record.ts';
 import { BehalfError } from '../../errors/index.ts';
-import { defineCommand } from '../command.ts';
+import { defineCommand, type ExitCode } from '../command.ts';
 import { directoryOf } from '../mesh/dir-flag.ts';
 import { asOperator } from '../mesh/operator.ts';
 import { respond } from '../output.ts';
+
+/** The collector keeps its database beside the log. */
+const RECORD_FILE = 'record.sqlite';
 
 export const command = defineCommand({
   usage: 'log verify [--dir DIR --key KEY]',
@@ -15,7 +19,8 @@ export const command = defineCommand({
   details:
     'DIR holds tiles as the collector keeps them in <dataDir>/log (C2SP tlog-tiles). KEY is the log’s C2SP verifier key, or a file\n' +
     'with it; it stands in the mesh bundle under behalf.log_keys. Asks nobody and needs no running mesh.\n' +
-    'Without both it checks the log of the running mesh in .behalf [BEHALF_DIR], with the key that its CA states.',
+    'Without both it checks the log of the running mesh in .behalf [BEHALF_DIR], with the key that its CA states, and the\n' +
+    'collector’s database, which is what queries answer from, against it.',
   flags: {
     dir: { type: 'string', value: 'DIR', description: 'The folder of tiles.' },
     checkpoint: {
@@ -24,6 +29,12 @@ export const command = defineCommand({
       description: 'The checkpoint to check against; the one in DIR by default.',
     },
     key: { type: 'string', value: 'KEY|FILE', description: 'The log’s public key.' },
+    record: {
+      type: 'string',
+      value: 'FILE',
+      description:
+        'Also check the collector’s database (record.sqlite) against the log: every event, and what is derived.',
+    },
     inclusion: {
       type: 'string',
       multiple: true,
@@ -34,10 +45,10 @@ export const command = defineCommand({
   positionals: [0, 0],
   async run(values) {
     if ((values.dir === undefined) !== (values.key === undefined)) throw wrong('--dir and --key go together');
-    const { dir, key } =
+    const { dir, key, record } =
       values.dir === undefined || values.key === undefined
         ? await ofRunningMesh()
-        : { dir: values.dir, key: values.key };
+        : { dir: values.dir, key: values.key, record: values.record ?? null };
     const indexes = (values.inclusion ?? []).map((text) => {
       if (!/^\d{1,15}$/.test(text)) throw wrong('--inclusion is not the index of an entry');
       return Number(text);
@@ -48,15 +59,10 @@ export const command = defineCommand({
       folder: readLogFolder(dir),
     };
     const verdict = verifyLog(copy);
-    if (!verdict.ok) {
-      const { place, expected, found } = verdict;
-      return respond(
-        values.json,
-        { ok: false, code: 'log_inconsistent', place, expected, found },
-        () => [`the log is NOT what was signed: ${place}`, `  expected ${expected}`, `  found    ${found}`],
-        1,
-      );
-    }
+    if (!verdict.ok) return differs(values.json, 'the log is NOT what was signed', verdict);
+    const kept = record === null ? null : checkRecord({ file: record, folder: copy.folder, size: verdict.size });
+    if (kept?.ok === false)
+      return differs(values.json, 'the log is what was signed, but the database is NOT what is in it', kept);
     const inclusion = verifyEntries(copy, indexes).map(({ index, ok, leaf }) => ({
       index,
       ok,
@@ -66,9 +72,12 @@ export const command = defineCommand({
     const allProved = inclusion.every(({ ok }) => ok);
     return respond(
       values.json,
-      { ok: allProved, origin, size, root: root.toString('hex'), inclusion },
+      { ok: allProved, origin, size, root: root.toString('hex'), inclusion, record: kept },
       () => [
         `the log ${origin} is what was signed: ${size} entries under root ${root.toString('hex')}`,
+        ...(kept === null
+          ? []
+          : [`the database holds exactly its ${kept.events} events, ${kept.erased} of them with erased persons`]),
         ...inclusion.map(
           ({ index, ok, leaf }) =>
             `${ok ? 'proved' : 'NOT proved'}: entry ${index}${leaf === null ? ', which is not there' : `, leaf ${leaf}`}`,
@@ -79,12 +88,23 @@ export const command = defineCommand({
   },
 });
 
-/** The log's folder and key in the mesh that commands find without being told. */
-async function ofRunningMesh(): Promise<{ dir: string; key: string }> {
+/** Tells the first place that differs. */
+function differs(json: boolean | undefined, what: string, { place, expected, found }: Difference): ExitCode {
+  return respond(
+    json,
+    { ok: false, code: 'log_inconsistent', place, expected, found },
+    () => [`${what}: ${place}`, `  expected ${expected}`, `  found    ${found}`],
+    1,
+  );
+}
+
+/** The log's folder, its key and the database in the mesh that commands find without being told. */
+async function ofRunningMesh(): Promise<{ dir: string; key: string; record: string }> {
   return asOperator(directoryOf(undefined), async ({ mesh, bundle }) => {
     const [key] = (await bundle()).logKeys;
     if (key === undefined) throw new BehalfError('not_found', { why: 'the mesh’s bundle names no log key yet' });
-    return { dir: mesh.collector.logDir, key };
+    const dir = mesh.collector.logDir;
+    return { dir, key, record: join(dirname(dir), RECORD_FILE) };
   });
 }
 

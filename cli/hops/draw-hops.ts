@@ -37,10 +37,10 @@ function linesOf(view: HopView, beganUs: number, style: Style): string[] {
   const { hop } = view.main;
   const from = sideOf(view, 'SIDE_ENTRY') !== null ? 'outside' : shortName(hop.caller);
   const route = printable(routeOf(hop));
-  const at = duration(startUs(view) - beganUs);
+  const at = startUs(view) === beganUs ? 'at the start' : `after ${duration(startUs(view) - beganUs)}`;
   return [
     `${style.name(from)} → ${style.name(shortName(hop.callee))}  ${route}  ${outcomeOf(view, style)}`,
-    style.dim(`+${at}, took ${duration(Math.max(...view.sides.map((side) => side.hop.durationUs)))}; hop ${view.id}`),
+    style.dim(`${at}, took ${duration(Math.max(...view.sides.map((side) => side.hop.durationUs)))}; hop ${view.id}`),
     `scopes left: ${hop.scope === '' ? 'none' : printable(hop.scope)}${hop.carrier === 'own' ? ' (on its own authority)' : ''}`,
     ...view.ends.flatMap(({ end }) =>
       end.code === '' ? [] : [style.bad(`ended while it ran: ${end.code} after ${duration(end.durationUs)}`)],

@@ -1,9 +1,7 @@
 /** `mesh.json`: where the parts of a running mesh are and who they are. Written last, when everything serves; no secret in it. */
 import { BehalfError } from '../../errors/index.ts';
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../identity/index.ts';
-import { readStateFile } from './state-dir.ts';
-
-export const MESH_FILE = 'mesh.json';
+import { MESH_FILE, readStateFile } from './state-dir.ts';
 
 /** A service, or a workload without one, and the ports of its sidecar. */
 export interface MeshService {

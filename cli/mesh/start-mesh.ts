@@ -146,7 +146,7 @@ export async function startMesh({
     );
     const programs = plan.services.filter(({ program }) => program !== undefined);
     if (programs.length > 0) progress('services');
-    await Promise.all(programs.map((service) => startProgram(children, paths, service)));
+    await Promise.all(programs.map((service) => startProgram(children, paths, nodeArgs(service.name), service)));
 
     const file: MeshFile = {
       version: 1,
@@ -201,7 +201,7 @@ async function startPart(
   });
 }
 
-async function startProgram(children: Children, paths: MeshPaths, service: ServicePlan) {
+async function startProgram(children: Children, paths: MeshPaths, nodeArgs: readonly string[], service: ServicePlan) {
   const { name, calls, program } = service;
   const { port } = paths;
   const listen = port(`${name}/app`);
@@ -214,7 +214,7 @@ async function startProgram(children: Children, paths: MeshPaths, service: Servi
   return children.start({
     name,
     command,
-    args,
+    args: command === process.execPath ? [...nodeArgs, ...args] : args,
     environment: { ...inherited(), ...environment },
     isReady: () => canConnect(listen),
     ...(cwd === undefined ? {} : { cwd }),

@@ -19,6 +19,8 @@ import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { BehalfError } from '../../errors/index.ts';
 
+/** Where the parts of the running mesh are (`mesh-file.ts`). */
+export const MESH_FILE = 'mesh.json';
 /** Names a directory as ours, so that we never clear another. */
 const MARKER = 'behalf-state';
 /** Longest path of a Unix socket that every system takes (macOS 103), with a little left. */
@@ -34,7 +36,7 @@ export interface StateDir {
   socket(name: string): string;
   /** Writes a file for its owner alone; readers see the old or the new one, never half. */
   write(name: string, text: string): string;
-  /** Removes sockets and lets another supervisor in. The rest stays. */
+  /** Removes sockets and `mesh.json`, as nothing runs any more, and lets another supervisor in. The rest stays. */
   release(): void;
 }
 
@@ -46,7 +48,7 @@ export function takeStateDir(given: string, { fresh }: { readonly fresh: boolean
   const path = resolve(given);
   const marker = join(path, MARKER);
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(path);
     if (!existsSync(marker)) {
       if (readdirSync(path).length > 0)
         throw new BehalfError('data_directory_unusable', { path, why: 'holds other things than a mesh of ours' });
@@ -85,6 +87,7 @@ export function takeStateDir(given: string, { fresh }: { readonly fresh: boolean
     },
     write: (name, text) => writeStateFile(real, name, text),
     release: () => {
+      rmSync(join(real, MESH_FILE), { force: true });
       for (const name of readdirSync(real)) if (name.endsWith('.sock')) rmSync(join(real, name), { force: true });
       rmSync(socketsElsewhere, { recursive: true, force: true });
       lock.close();
@@ -115,6 +118,16 @@ export function readStateFile(directory: string, name: string): unknown {
       { cause },
     );
   }
+}
+
+/**
+ * Makes a folder and those above it. Not `recursive`: Node 26 does not come back from that where a parent exists but takes no
+ * folder (`ENOENT` under /proc).
+ */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  if (dirname(path) !== path) makeFolder(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }
 
 /** SQLite's exclusive lock: the kernel gives it up when the process dies, so that there is no stale lock to judge. */

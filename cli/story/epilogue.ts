@@ -8,8 +8,8 @@ export async function tellWhatToTry(stage: Stage): Promise<void> {
   const { tell, mesh, demo, service } = stage;
   const { accessToken } = await consentOf(stage, demo.users.demo);
   const tokenFile = mesh.dir.write('demo-token', accessToken);
-  const folder = relative(process.cwd(), mesh.dir.path) || '.';
-  const shown = relative(process.cwd(), tokenFile);
+  const folder = shortPath(mesh.dir.path);
+  const shown = shortPath(tokenFile);
   const { authority, collector, ca } = mesh.file;
   const entry = service('storefront').entry!;
   const directory = folder === '.behalf' ? '' : ` --dir ${folder}`;
@@ -42,4 +42,10 @@ export async function tellWhatToTry(stage: Stage): Promise<void> {
   ];
   for (const line of columns(rows)) tell.line(line);
   tell.line(`Sign in at the authority as demo with the password in ${folder}/accounts/demo.`);
+}
+
+/** Relative where it is within the working directory. */
+function shortPath(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short === '' || short.startsWith('..') ? path : short;
 }

@@ -70,7 +70,10 @@ export async function runDemo({ directory, once, json, style }: RunDemo): Promis
       if (!once) await tellWhatToTry(stage);
       if (json) answer(orderedResult(result));
     }
-    if (!once && result !== null) await Promise.race([stop.asked, mesh.children.died]);
+    if (!once && result !== null) {
+      await Promise.race([stop.asked, mesh.children.died]);
+      tell.line('', 'Ending.');
+    }
     return result?.ok === true ? 0 : 1;
   } finally {
     stage.close();
