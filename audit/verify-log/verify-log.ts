@@ -68,12 +68,13 @@ export function verifyLog({ checkpoint, vkey, folder }: LogCopy): LogVerdict {
   /** The last tile of each level, so far. */
   const newest = new Map<Tile['place']['level'], Tile>();
   let first: Difference | null = null;
+  /** Of the partial bundles that were outgrown: they can be judged only by entries that are known to be right. */
+  let outgrown: Difference | null = null;
   for (let n = 0; n * TILE_WIDTH < size; n++) {
     const width = Math.min(TILE_WIDTH, size - n * TILE_WIDTH);
     const entries = readBundle(folder, { level: 'entries', n, width });
     if (!Array.isArray(entries)) return entries;
-    const older = compareOlderBundles(folder, n, entries);
-    if (older !== null) return older;
+    outgrown ??= compareOlderBundles(folder, n, entries);
     for (const tile of tree.append(entries.map(leafHash))) {
       if (tile.place.width === TILE_WIDTH) first ??= compareTile(folder, tile);
       // INVARIANT: a later tile of the level takes its place, so that at the end these are the partial tiles of the tree.
@@ -83,6 +84,7 @@ export function verifyLog({ checkpoint, vkey, folder }: LogCopy): LogVerdict {
   for (const tile of newest.values()) if (tile.place.width < TILE_WIDTH) first ??= compareTile(folder, tile);
   const isRoot = tree.root().equals(root);
   if (first !== null) return isRoot ? first : blameEntry(first);
+  if (isRoot && outgrown !== null) return outgrown;
   if (!isRoot) return { ok: false, place: 'root', expected: root.toString('hex'), found: tree.root().toString('hex') };
   return opened;
 }
