@@ -465,6 +465,20 @@ describe('renewal', () => {
     expect(await codeOfCall(authorityFor({ identity: clean }).renew(keyRequest()))).toBe('ok');
   });
 
+  test('of an operator ends what that one may do, on connections that stand too', async () => {
+    await start({ collectorAddress: '127.0.0.1:1' });
+    const stolen = await open({ joinTokenFile: await tokenFile('spiffe://shop.example/behalf/operator/mallory') });
+    const [mallory, keys] = [await registrationOf(stolen), authorityFor({ identity: stolen })];
+    expect((await mallory.listEntries({})).entries).toEqual([]);
+    const admin = await registrationOf(await operator());
+    await admin.revoke({ kind: 'workload', value: stolen.spiffeId, reason: 'test' }, { deadlineMs: 20_000 });
+    const another = { spiffeId: 'spiffe://shop.example/behalf/operator/other' };
+    expect(await codeOfCall(mallory.createJoinToken(another))).toBe('peer_revoked');
+    expect(await codeOfCall(mallory.listEntries({}))).toBe('peer_revoked');
+    expect(await codeOfCall(keys.publishKeys({ keysJson: '{"policy_keys":[]}' }))).toBe('peer_revoked');
+    expect(await codeOfCall(admin.createJoinToken(another))).toBe('ok');
+  });
+
   test('without a collector nothing can be revoked, and the operator is told', async () => {
     await start();
     const admin = await registrationOf(await operator());
@@ -561,10 +575,17 @@ describe('bundles', () => {
     expect(await publish(authority, { policy_keys: [ed25519('x')] })).toBe('policy_denied');
     expect(await publish(authority, { bundle_keys: [ed25519('x')] })).toBe('policy_denied');
     expect(await publish(authority, { live_state_keys: { ca: [ed25519('x')] } })).toBe('policy_denied');
-    expect(await publish(authority, { live_state_keys: null })).not.toBe('ok');
+    expect(await publish(authority, { live_state_keys: null })).toBe('request_malformed');
+    // In characters it is within bounds, in bytes every receiver would refuse the bundle.
+    const wide = { ...ec('w'), alg: '€'.repeat(64_000) };
+    expect(await publish(authority, { root_keys: [wide] })).toBe('ok');
+    expect(await publish(collector, { log_keys: Array.from({ length: 32 }, () => '€'.repeat(2_000)) })).toBe(
+      'bundle_invalid',
+    );
+    expect(await publish(authority, { root_keys: [] })).toBe('ok');
     expect(await publish(authority, { root_keys: [ed25519('x')] })).toBe('bundle_invalid');
     expect(await publish(authority, { root_keys: 'x' })).toBe('bundle_invalid');
     expect(await publish(authority, [])).toBe('request_malformed');
-    expect(bundle().sequence).toBe(1);
+    expect(bundle().sequence).toBe(3);
   });
 });

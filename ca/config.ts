@@ -17,6 +17,9 @@ export const DEFAULT_TTL_S = 3600;
 /** Lives that may be issued, in seconds; down to `shortestS` only with `allowShortLives`. */
 export const LIFE_BOUNDS = { minS: 300, maxS: 86_400, shortestS: 5 } as const;
 
+/** What ended is kept in the books for so long, in seconds: a clock that was wrong for an hour must not cost what still lives. */
+export const CLOCK_JUMP_S = 86_400;
+
 /** JSON Schema (draft 07) of `CaConfig`. */
 export const CA_SCHEMA = {
   $schema: 'http://json-schema.org/draft-07/schema#',

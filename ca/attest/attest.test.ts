@@ -114,8 +114,16 @@ test('an entry may want the digest of the program', async () => {
 });
 
 test('a process that is another user’s by now is not attested by its program', async () => {
-  const right = entry('right', `unix:sha256:${'0'.repeat(64)}`);
-  await expect(attestUnixPeer(peer(), context(right))).rejects.toMatchObject({ code: 'attestation_failed' });
+  const digest = createHash('sha256').update(readFileSync(process.execPath)).digest('hex');
+  const right = entry('right', 'unix:uid:4000001', `unix:sha256:${digest}`);
+  await expect(attestUnixPeer(peer(), context(right))).rejects.toMatchObject({ code: 'entry_not_found' });
+});
+
+test('a program that cannot be read costs nobody an entry that does not ask for it', async () => {
+  const plain = entry('plain', 'unix:uid:4000001');
+  const digest = entry('digest', 'unix:uid:4000001', `unix:sha256:${'0'.repeat(64)}`);
+  const gone = peer({ pid: 2_000_000_000 });
+  expect((await attestUnixPeer(gone, context(plain, digest))).spiffeId).toBe('spiffe://shop.example/plain');
 });
 
 test('the owner of the directory is an operator by name, root included', async () => {
@@ -132,6 +140,7 @@ test('without credentials nobody is attested', async () => {
 test.each<[string, string, Record<string, unknown>]>([
   ['no selector', 'request_malformed', { selectors: [] }],
   ['too many selectors', 'request_malformed', { selectors: Array.from({ length: 17 }, (_, uid) => `unix:uid:${uid}`) }],
+  ['the digest of a program alone', 'request_malformed', { selectors: [`unix:sha256:${'0'.repeat(64)}`] }],
   ['a selector of another kind', 'request_malformed', { selectors: ['k8s:ns:demo'] }],
   ['a life out of bounds', 'request_malformed', { ttlS: 86_401 }],
   ['a reason that is a novel', 'request_malformed', { reason: 'x'.repeat(257) }],
@@ -167,9 +176,9 @@ describe('renewal', () => {
       },
       entryId,
     );
-  const renewed = () => {
+  const renewed = (nowS = NOW_S) => {
     try {
-      return attestRenewal(database, caller).spiffeId;
+      return attestRenewal(database, caller, nowS).spiffeId;
     } catch (error) {
       return codeOf(error);
     }
@@ -187,6 +196,23 @@ describe('renewal', () => {
     database.exec('DELETE FROM issued');
     book(null, { certificateS256: 'd'.repeat(43) });
     expect(renewed()).toBe('attestation_failed');
+  });
+
+  test('of a certificate that has ended is refused, though its connection goes on', () => {
+    book(null);
+    expect(renewed(NOW_S + 3600)).toBe(ORDERS);
+    expect(renewed(NOW_S + 3601)).toBe('attestation_failed');
+  });
+
+  test('has the life that its entry gives, so that no workload renews its way past it', () => {
+    book(entry('orders', 'unix:uid:1').id);
+    expect(attestRenewal(database, caller, NOW_S).ttlS).toBe(900);
+  });
+
+  test('survives a clock that was a day ahead for a while', () => {
+    book(null);
+    book(null, { serialHex: '02', issuedS: NOW_S + 80_000, notAfterS: NOW_S + 83_600 });
+    expect(renewed(NOW_S + 60)).toBe(ORDERS);
   });
 
   test('ends when its entry is deleted', () => {

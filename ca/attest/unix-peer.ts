@@ -2,7 +2,9 @@
  * Attestation of processes of this machine by what the kernel says about the other end of a Unix socket: uid, gid, and the
  * digest of the program that it runs. The owner of the authority's directory is an operator; others need an entry.
  *
- * Trusted for: telling users of this machine apart. Whoever is root here, or has that uid, gets that identity.
+ * Trusted for: telling users of this machine apart. Whoever is root here, or has that uid, gets that identity. The digest tells
+ * programs of one user apart as long as none of them lies: a process may connect, leave the connection to another and only then
+ * run the program that is wanted. So it never stands alone in an entry.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream, statSync } from 'node:fs';
@@ -23,7 +25,7 @@ export interface UnixPeerContext {
 
 const USER_NAME = /^[a-zA-Z0-9._-]{1,64}$/;
 const DIGEST_SELECTOR = 'unix:sha256:';
-/** A program larger than this is not hashed, and so fits no entry that names a digest. */
+/** Of a larger program only so much is hashed, and so it fits no entry that names its digest. */
 const MAX_PROGRAM_BYTES = 512 * 1024 * 1024;
 
 /** The uid that owns a directory. */
@@ -46,29 +48,32 @@ export async function attestUnixPeer(peer: UnixPeer | null, context: UnixPeerCon
     const spiffeId = parseSpiffeId(`spiffe://${context.trustDomain}${path}`);
     return { attestor: 'unix_peer', spiffeId, selectors, entryId: null, ttlS: 0 };
   }
-  if (context.entries.some((entry) => entry.selectors.some((selector) => selector.startsWith(DIGEST_SELECTOR)))) {
-    selectors.push(`${DIGEST_SELECTOR}${await programDigest(peer)}`);
+  // Reading a program costs; it is read only where it may decide, and one that cannot be read fits no entry that wants it.
+  if (context.entries.some((entry) => wantsDigestOnly(entry, selectors))) {
+    const digest = await programDigest(peer);
+    if (digest !== null) selectors.push(`${DIGEST_SELECTOR}${digest}`);
   }
   const { spiffeId, id, ttlS } = matchEntry(context.entries, selectors);
   return { attestor: 'unix_peer', spiffeId, selectors, entryId: id, ttlS };
 }
 
+/** Whether all that an entry wants beside a digest holds. */
+function wantsDigestOnly(entry: Entry, selectors: readonly string[]): boolean {
+  const missing = entry.selectors.filter((selector) => !selectors.includes(selector));
+  return missing.length > 0 && missing.every((selector) => selector.startsWith(DIGEST_SELECTOR));
+}
+
 /**
- * SHA-256 of the program of the peer's process. The process may have ended and its number be another's by now: the owner is
+ * SHA-256 of the program of the peer's process; null where it cannot be known. The process may have ended and its number be another's by now: the owner is
  * looked at again afterwards, which narrows that to processes of the same user.
  */
-async function programDigest(peer: UnixPeer): Promise<string> {
+async function programDigest(peer: UnixPeer): Promise<string | null> {
   try {
     const hash = createHash('sha256');
     await pipeline(createReadStream(`/proc/${peer.pid}/exe`, { end: MAX_PROGRAM_BYTES }), hash);
-    if (statSync(`/proc/${peer.pid}`).uid !== peer.uid) throw new Error('the process is another user’s now');
-    return hash.digest('hex');
-  } catch (cause) {
-    throw new BehalfError(
-      'attestation_failed',
-      { attestor: 'unix_peer', why: 'the program cannot be read' },
-      { cause },
-    );
+    return statSync(`/proc/${peer.pid}`).uid === peer.uid ? hash.digest('hex') : null;
+  } catch {
+    return null;
   }
 }
 

@@ -7,6 +7,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import { BehalfError } from '../../errors/index.ts';
 import {
+  MAX_BUNDLE_BYTES,
   type MeshBundle,
   type MeshBundleDocument,
   parseMeshBundle,
@@ -29,6 +30,8 @@ export interface MeshDocument {
    * @throws {BehalfError} `bundle_invalid` for a document that receivers would refuse
    */
   publish(change: (behalf: MeshBundleDocument['behalf']) => MeshBundleDocument['behalf']): number;
+  /** @throws {BehalfError} `bundle_invalid` for a `behalf` part that receivers would refuse */
+  check(behalf: MeshBundleDocument['behalf']): void;
   /** Returns its own undoing. */
   onChange(listener: () => void): () => void;
 }
@@ -55,6 +58,9 @@ export function openMeshDocument(deps: {
   return {
     bundle: () => current.bundle,
     statement: () => current.statement,
+    check: (behalf) => {
+      signed({ ...current.bundle.document, behalf }, key);
+    },
     publish: (change) => {
       const { document } = current.bundle;
       const behalf = change(document.behalf);
@@ -81,5 +87,7 @@ export function openMeshDocument(deps: {
 
 function signed(document: MeshBundleDocument, key: StatementKey): { bundle: MeshBundle; statement: SignedStatement } {
   const bundle = parseMeshBundle(document);
-  return { bundle, statement: signStatement('mesh-bundle', Buffer.from(JSON.stringify(document), 'utf8'), key) };
+  const payload = Buffer.from(JSON.stringify(document), 'utf8');
+  if (payload.length > MAX_BUNDLE_BYTES) throw new BehalfError('bundle_invalid', { at: 'bundle', why: 'too large' });
+  return { bundle, statement: signStatement('mesh-bundle', payload, key) };
 }

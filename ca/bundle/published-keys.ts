@@ -65,10 +65,10 @@ export function parsePublishedKeys(json: string, owner: KeyOwner): PublishedKeys
   }
   const keys = value as PublishedKeys & { live_state_keys?: Record<string, unknown> };
   // The other source's keys stand in the same member of the document.
-  if (
-    keys.live_state_keys !== undefined &&
-    Object.keys(keys.live_state_keys ?? {}).some((source) => source !== owner)
-  ) {
+  const { live_state_keys: liveState } = keys;
+  if (liveState === null)
+    throw new BehalfError('request_malformed', { member: 'live_state_keys', why: 'not an object' });
+  if (liveState !== undefined && Object.keys(liveState).some((source) => source !== owner)) {
     throw new BehalfError('policy_denied', { why: 'live-state keys of another source' });
   }
   return keys;

@@ -31,6 +31,9 @@ export function parseEntry(message: EntryMessage, trustDomain: TrustDomain, nowS
     throw malformed('selectors', `1 to ${MAX_SELECTORS} are needed`);
   const unknown = selectors.find((selector) => !SELECTOR.test(selector));
   if (unknown !== undefined) throw malformed('selectors', `\`${unknown.slice(0, 80)}\` is none that an attestor gives`);
+  // What the digest of a program is worth: `attest/unix-peer.ts`.
+  if (!selectors.some((selector) => /^unix:(?:uid|gid|user):/.test(selector)))
+    throw malformed('selectors', 'a digest alone is not enough, since any user may run a program');
   if (message.ttlS !== 0 && !(message.ttlS >= LIFE_BOUNDS.shortestS && message.ttlS <= LIFE_BOUNDS.maxS)) {
     throw malformed('ttl_s', `not 0 or ${LIFE_BOUNDS.shortestS} to ${LIFE_BOUNDS.maxS}`);
   }
@@ -75,8 +78,10 @@ export function listEntries(database: DatabaseSync): Entry[] {
     }));
 }
 
-export function entryExists(database: DatabaseSync, id: string): boolean {
-  return database.prepare('SELECT 1 FROM entries WHERE id = ?').get(id) !== undefined;
+/** Life that an entry gives, in seconds, 0 for the default; null if there is no such entry. */
+export function entryLifeS(database: DatabaseSync, id: string): number | null {
+  const row = database.prepare('SELECT ttl_s FROM entries WHERE id = ?').get(id);
+  return row === undefined ? null : Number(row['ttl_s']);
 }
 
 /** @throws {BehalfError} `not_found` */

@@ -1,6 +1,7 @@
 /** The books: every certificate that has not ended yet, by serial. Renewal and revocation look here. */
 import type { DatabaseSync } from 'node:sqlite';
 import { parseSpiffeId, type SpiffeId } from '../../identity/index.ts';
+import { CLOCK_JUMP_S } from '../config.ts';
 import type { IssuedSvid } from './issuer.ts';
 
 export interface IssuedRecord {
@@ -13,12 +14,9 @@ export interface IssuedRecord {
   readonly notAfterS: number;
 }
 
-/** Kept a little past the end, for clocks that differ. */
-const KEEP_S = 300;
-
 /** Books an issuance and forgets what ended. Done before the SVID leaves: one that we sent can always be renewed or revoked. */
 export function recordIssued(database: DatabaseSync, svid: IssuedSvid, entryId: string | null): void {
-  database.prepare('DELETE FROM issued WHERE not_after_s < ?').run(svid.issuedS - KEEP_S);
+  database.prepare('DELETE FROM issued WHERE not_after_s < ?').run(svid.issuedS - CLOCK_JUMP_S);
   database
     .prepare(
       'INSERT INTO issued (serial, spiffe_id, entry_id, certificate_s256, wit_jti, issued_s, not_after_s) VALUES (?, ?, ?, ?, ?, ?, ?)',

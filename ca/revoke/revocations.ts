@@ -4,10 +4,11 @@
  */
 import type { DatabaseSync } from 'node:sqlite';
 import { BehalfError } from '../../errors/index.ts';
-import { parseSpiffeId } from '../../identity/index.ts';
+import { parseSpiffeId, type SpiffeId } from '../../identity/index.ts';
+import { type Caller, requireCaller } from '../../identity/mtls/index.ts';
 import type { RevokeRequest } from '../../proto/behalf/ca/v1/ca.ts';
-import { LIFE_BOUNDS } from '../config.ts';
-import { type IssuedRecord, latestEnd } from '../issue/issued.ts';
+import { CLOCK_JUMP_S, LIFE_BOUNDS } from '../config.ts';
+import { type IssuedRecord, issuedBySerial, latestEnd } from '../issue/issued.ts';
 
 /** What this authority may revoke. */
 export type OwnKind = 'workload' | 'wit' | 'cert';
@@ -52,15 +53,34 @@ export function forgetAt(database: DatabaseSync, { kind, value, before }: OwnRev
 
 /** Keeps a revocation; of two of the same value the one that hits more counts. */
 export function keepRevocation(database: DatabaseSync, revocation: OwnRevocation, forgetAtS: number): void {
-  database.prepare('DELETE FROM revocations WHERE forget_at_s < ?').run(revocation.before);
+  database.prepare('DELETE FROM revocations WHERE forget_at_s < ?').run(revocation.before - CLOCK_JUMP_S);
   database
     .prepare(`INSERT INTO revocations (kind, value, before_s, forget_at_s) VALUES (?, ?, ?, ?) ON CONFLICT (kind, value) DO UPDATE
        SET before_s = max(before_s, excluded.before_s), forget_at_s = max(forget_at_s, excluded.forget_at_s)`)
     .run(revocation.kind, revocation.value, revocation.before, forgetAtS);
 }
 
+/**
+ * Who calls, if that identity still stands. A connection, and a certificate that does not renew, live on after the revocation;
+ * with them a revoked operator could make a token for an identity that nobody has revoked.
+ * @throws {BehalfError} `peer_unauthenticated`, `peer_revoked`
+ */
+export function requireStanding(database: DatabaseSync, caller: Caller): SpiffeId {
+  const spiffeId = requireCaller(caller);
+  const { serialHex, certificateS256 } = caller;
+  const issued = serialHex === null ? null : issuedBySerial(database, serialHex);
+  // One that is not in our books has no known time of issue: every revocation of its workload hits it.
+  checkNotRevoked(database, issued ?? { serialHex, spiffeId, certificateS256, witJti: '', issuedS: 0 });
+  return spiffeId;
+}
+
+type Revocable = { readonly [K in 'serialHex' | 'certificateS256']: IssuedRecord[K] | null } & Pick<
+  IssuedRecord,
+  'spiffeId' | 'witJti' | 'issuedS'
+>;
+
 /** @throws {BehalfError} `peer_revoked` if the certificate, its WIT or its workload was revoked */
-export function checkNotRevoked(database: DatabaseSync, issued: IssuedRecord): void {
+export function checkNotRevoked(database: DatabaseSync, issued: Revocable): void {
   const row = database
     .prepare(
       `SELECT kind FROM revocations WHERE before_s >= ? AND

@@ -2,13 +2,14 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { BehalfError } from '../../errors/index.ts';
 import type { TrustDomain } from '../../identity/index.ts';
-import { type Implementation, requireCaller } from '../../identity/mtls/index.ts';
+import type { Implementation } from '../../identity/mtls/index.ts';
 import type { BundlesRequest, BundlesResponse, CertificateAuthority } from '../../proto/behalf/ca/v1/ca.ts';
 import type { Sent } from '../../proto/service.ts';
 import { attestRenewal, attestUnixPeer, redeemJoinToken } from '../attest/index.ts';
 import type { MeshDocument } from '../bundle/mesh-document.ts';
 import { changesOf, mergeKeys, ownerOfKeys, parsePublishedKeys } from '../bundle/published-keys.ts';
 import { listEntries } from '../entries/entries.ts';
+import { requireStanding } from '../revoke/revocations.ts';
 import { type IssuanceDeps, runIssuance } from './issuance.ts';
 import { createFailureLimit } from './limit-failures.ts';
 
@@ -44,7 +45,8 @@ export function serveCertificateAuthority(deps: CertificateAuthorityDeps): Imple
         throw error;
       }
     },
-    renew: (request, caller) => runIssuance(deps, 'renew', 'svid', request, () => attestRenewal(database, caller)),
+    renew: (request, caller) =>
+      runIssuance(deps, 'renew', 'svid', request, () => attestRenewal(database, caller, clock())),
     bundles: (_request, stream) => {
       if (followers >= MAX_FOLLOWERS) throw new BehalfError('overloaded', { what: 'followers of the bundle' });
       followers += 1;
@@ -53,11 +55,14 @@ export function serveCertificateAuthority(deps: CertificateAuthorityDeps): Imple
       });
     },
     publishKeys: async ({ keysJson }, caller) => {
-      const by = requireCaller(caller);
+      const by = requireStanding(database, caller);
       const owner = ownerOfKeys(by, trustDomain);
       const keys = parsePublishedKeys(keysJson, owner);
       const before = document.bundle().document.behalf;
-      const changes = changesOf(before, mergeKeys(before, keys));
+      const merged = mergeKeys(before, keys);
+      // Judged before anything of it is written down: what a caller makes up is not for the record.
+      document.check(merged);
+      const changes = changesOf(before, merged);
       // On record before it can be used; if publishing then fails, the record shows an attempt.
       for (const change of changes) await trail.record({ body: 'key', key: change });
       return { sequence: document.publish((behalf) => mergeKeys(behalf, keys)) };

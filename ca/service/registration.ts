@@ -11,13 +11,13 @@ import {
   type TrustDomain,
   trustDomainOf,
 } from '../../identity/index.ts';
-import { type Caller, type Implementation, requireCaller } from '../../identity/mtls/index.ts';
+import type { Caller, Implementation } from '../../identity/mtls/index.ts';
 import type { Registration } from '../../proto/behalf/ca/v1/ca.ts';
 import type { LiveStateSourceHandle } from '../../state/index.ts';
 import { createJoinToken, DEFAULT_TOKEN_LIFE_S, MAX_TOKEN_LIFE_S } from '../attest/index.ts';
 import { isOperator } from '../bundle/published-keys.ts';
 import { deleteEntry, insertEntry, listEntries, parseEntry } from '../entries/entries.ts';
-import { forgetAt, keepRevocation, parseRevocation } from '../revoke/revocations.ts';
+import { forgetAt, keepRevocation, parseRevocation, requireStanding } from '../revoke/revocations.ts';
 import type { Trail } from './trail.ts';
 
 export interface RegistrationDeps {
@@ -36,7 +36,7 @@ const MAX_REASON_LENGTH = 256;
 export function serveRegistration(deps: RegistrationDeps): Implementation<Registration> {
   const { database, trustDomain, liveState, trail, log, clock } = deps;
   const operator = (caller: Caller): SpiffeId => {
-    const by = requireCaller(caller);
+    const by = requireStanding(database, caller);
     if (!isOperator(by, trustDomain)) throw new BehalfError('policy_denied', { why: 'operators only', caller: by });
     return by;
   };
