@@ -21,7 +21,7 @@ import type { AuthorityKeys } from './keys/keys.ts';
 import { createAccessTokens } from './oauth/access-tokens.ts';
 import { type ClientConfig, metadataOfWorkload } from './oauth/clients.ts';
 import { createProvider, DEFAULT_ACCESS_TOKEN_TTL_S } from './oauth/provider.ts';
-import { followRevocations } from './oauth/revocation-effects.ts';
+import { createRevocationEffects } from './oauth/revocation-effects.ts';
 import { createFormTokens } from './pages/form-tokens.ts';
 import { createPages, errorPage } from './pages/index.ts';
 import { type AccountConfig, type Accounts, openAccounts } from './sign-in/accounts.ts';
@@ -79,7 +79,6 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
   const audience = accessAudience(trustDomain);
   const accounts = await openAccounts(database, deps.accounts);
   const subjectOf = (account: string): string => accounts.pseudonymOf(account, 'mesh');
-  const oauth = createOAuthStore(database, clock, (id) => metadataOfWorkload(deps.snapshot(), id));
   const revocations = createRevocations({
     database,
     clock,
@@ -91,6 +90,8 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
       );
     },
   });
+  const effects = createRevocationEffects(revocations, clock);
+  const oauth = createOAuthStore(database, clock, (id) => metadataOfWorkload(deps.snapshot(), id), effects.queue);
   const consents = createConsents({ database, oauth, revocations, clock });
   const changes = createConsentChanges({ consents, revocations, record, subjectOf, log });
   const tokens = createAccessTokens({ issuer, audience, keys, oauth, clock });
@@ -109,7 +110,7 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     peerOf: (request) => peerOf(request)?.id ?? null,
   });
   provider.on('server_error', (_ctx, error) => log.error({ err: error }, 'an OAuth request failed'));
-  followRevocations({ provider, revocations, clock });
+  effects.holdAnswers(provider);
 
   const exchange = createExchange({
     issuer,

@@ -6,6 +6,7 @@ import { codeOf } from '../errors/index.ts';
 import { createConsents } from './consent/consents.ts';
 import { createRevocations } from './consent/revocations.ts';
 import { openKeys } from './keys/keys.ts';
+import { createRevocationEffects } from './oauth/revocation-effects.ts';
 import { hashPassword, openAccounts } from './sign-in/accounts.ts';
 import { createSignInLimits, MAX_FAILURES_AN_ACCOUNT } from './sign-in/sign-in-limits.ts';
 import { type Database, openDatabase } from './store/database.ts';
@@ -26,7 +27,6 @@ afterEach(() => {
 async function setUp(revoke: () => Promise<{ number: number }>) {
   const accounts = await openAccounts(database, [{ name: 'demo', passwordHash: await hashPassword('x') }]);
   const stated: string[] = [];
-  const oauth = createOAuthStore(database, clock, () => undefined);
   const revocations = createRevocations({
     database,
     clock,
@@ -35,6 +35,8 @@ async function setUp(revoke: () => Promise<{ number: number }>) {
       stated.push(revocation.value);
     },
   });
+  const effects = createRevocationEffects(revocations, clock);
+  const oauth = createOAuthStore(database, clock, () => undefined, effects.queue);
   const consents = createConsents({ database, oauth, revocations, clock });
   const give = (grantId: string) =>
     consents.give({
@@ -63,6 +65,46 @@ test('a withdrawal whose revocation could not be handed over is handed over late
   await second.revocations.handOverAll();
   await second.revocations.handOverAll();
   expect(second.stated).toEqual([consent.id]);
+});
+
+test('tokens never go without the revocation that tells the mesh, wherever we stop', async () => {
+  for (const [model, act] of [
+    ['AccessToken', 'destroy'],
+    ['RefreshToken', 'destroy'],
+    ['RefreshToken', 'revokeByGrantId'],
+  ] as const) {
+    const { oauth, stated } = await setUp(async () => ({ number: 1 }));
+    const grantId = `grant of ${model} ${act}`;
+    oauth.upsert('AccessToken', `access ${act}`, { grantId }, 600);
+    oauth.upsert('RefreshToken', `refresh ${act}`, { grantId }, 600);
+    const id = model === 'AccessToken' ? `access ${act}` : `refresh ${act}`;
+    await oauth.adapter(model)[act](act === 'destroy' ? id : grantId);
+    // We stop here: no middleware, no event of the library has run.
+    expect(oauth.find('AccessToken', `access ${act}`)).toBeUndefined();
+    expect(oauth.find('RefreshToken', `refresh ${act}`)).toBeUndefined();
+    await oauth.adapter('RefreshToken').revokeByGrantId(grantId);
+    database.close();
+    database = openDatabase(dir);
+    const restarted = await setUp(async () => ({ number: 1 }));
+    await restarted.revocations.handOverAll();
+    expect([...stated, ...restarted.stated]).toEqual([grantId]);
+  }
+});
+
+test('a revocation that cannot be stated does not keep the others waiting', async () => {
+  let isBroken = true;
+  const { revocations, stated } = await setUp(async () => {
+    if (isBroken) {
+      isBroken = false;
+      throw new Error('this one fails');
+    }
+    return { number: 1 };
+  });
+  for (const value of ['first', 'second']) revocations.queue({ kind: 'grant', value, before: 1 }, 'client', '');
+  await expect(revocations.handOverAll()).rejects.toThrow('this one fails');
+  expect(stated).toEqual(['second']);
+  await revocations.handOverAll();
+  expect(stated).toEqual(['second', 'first']);
 });
 
 test('changes stay unreported until the log has them', async () => {

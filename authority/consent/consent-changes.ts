@@ -77,11 +77,16 @@ export function createConsentChanges({
     },
     sweep: async () => {
       consents.expireDue();
-      await revocations.handOverAll();
+      // What cannot be stated now does not keep the record from what it can take.
+      let failure: unknown = null;
+      await revocations.handOverAll().catch((error: unknown) => {
+        failure = error;
+      });
       for (const change of consents.unreported()) {
         const consent = consents.get(change.consent);
         if (consent !== null) await reportLater(change, consent);
       }
+      if (failure !== null) throw failure;
     },
   };
 }

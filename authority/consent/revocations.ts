@@ -4,7 +4,6 @@
  * hands it over; if we stop before it leaves the queue, it is stated twice, which says nothing new.
  */
 import type { Revocation } from '../../delegation/revocation/index.ts';
-import { BehalfError } from '../../errors/index.ts';
 import type { Clock } from '../../identity/index.ts';
 import type { Database } from '../store/database.ts';
 
@@ -22,9 +21,9 @@ export interface Stated {
 export interface Revocations {
   /** Queues inside the caller's transaction; gives the place in the queue. */
   queue(revocation: Revocation, by: string, reason: string): number;
-  /** Resolves with the live-state number once durable and handed to the collector. @throws {BehalfError} `not_found` */
+  /** Resolves with the live-state number once durable and handed to the collector; 0 where that was done before. */
   handOver(due: number): Promise<number>;
-  /** Hands over what an earlier run left. */
+  /** Hands over what an earlier run left; one that cannot be does not keep the others waiting. @throws the first that could not */
   handOverAll(): Promise<void>;
 }
 
@@ -56,7 +55,7 @@ export function createRevocations({ database, clock, revoke, onStated }: Revocat
 
   async function state(due: number): Promise<number> {
     const row = select.get(due);
-    if (row === undefined) throw new BehalfError('not_found', { what: 'queued revocation', due });
+    if (row === undefined) return 0;
     const revocation = JSON.parse(String(row['revocation'])) as Revocation;
     const { number } = await revoke(revocation, Number(row['forget_at_s']));
     remove.run(due);
@@ -71,7 +70,11 @@ export function createRevocations({ database, clock, revoke, onStated }: Revocat
     },
     handOver,
     handOverAll: async () => {
-      for (const row of selectAll.all()) await handOver(Number(row['id']));
+      const failures: unknown[] = [];
+      for (const row of selectAll.all()) {
+        await handOver(Number(row['id'])).catch((error: unknown) => failures.push(error));
+      }
+      if (failures.length > 0) throw failures[0];
     },
   };
 }

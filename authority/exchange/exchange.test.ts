@@ -180,6 +180,7 @@ test('a token that is bound to a key needs a fresh proof with that key, once', a
       .sign(privateKey);
   const { calculateJwkThumbprint } = await import('jose');
   const token = {
+    recordId: 'r',
     account: 'a',
     clientId: 'c',
     grantId: 'g',

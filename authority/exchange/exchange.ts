@@ -88,18 +88,19 @@ async function exchangeAccessToken(
   parameters: ExchangeParameters,
   caller: ExchangeCaller,
 ): Promise<IssuedRoot> {
-  const ceiling = workloadOf(deps, caller.id).entry_ceiling;
-  if (ceiling === null)
-    throw new BehalfError('policy_denied', { workload: caller.id, why: 'not registered as an entry' });
+  entryCeiling(deps, caller.id);
   const asked = parseScope(parameters.scope);
   const token = await verifyToken(deps, parameters.subjectToken);
-  if (!deps.stands(token.account, token.clientId))
-    throw new BehalfError('entry_token_invalid', { why: 'its user or client is gone' });
   await deps.proofs.check(parameters, parameters.subjectToken, token);
 
-  // INVARIANT: nothing waits from here on, so that no withdrawal falls between the look at the consent and the root's `iat`.
+  // INVARIANT: nothing waits from here on, so that nothing is taken back between the last look at what the root rests on
+  // and its `iat`. What was looked at before the waits is looked at again.
   const nowS = Math.floor(deps.clock());
+  const ceiling = entryCeiling(deps, caller.id);
   const consent = standingConsent(deps.consents.ofGrant(token.grantId), nowS);
+  if (!deps.tokens.stands(token)) throw new BehalfError('entry_token_invalid', { why: 'revoked' });
+  if (!deps.stands(token.account, token.clientId))
+    throw new BehalfError('entry_token_invalid', { why: 'its user or client is gone' });
   const scope = asked.filter(
     (name) => token.scopes.includes(name) && consent.scopes.includes(name) && ceiling.includes(name),
   );
@@ -116,6 +117,13 @@ async function exchangeAccessToken(
       purpose: consent.purpose,
     },
   });
+}
+
+/** @throws {BehalfError} `snapshot_stale`, `policy_denied` */
+function entryCeiling(deps: ExchangeDeps, workload: SpiffeId): readonly string[] {
+  const { entry_ceiling } = workloadOf(deps, workload);
+  if (entry_ceiling === null) throw new BehalfError('policy_denied', { workload, why: 'not registered as an entry' });
+  return entry_ceiling;
 }
 
 function exchangeOwnWit(deps: ExchangeDeps, parameters: ExchangeParameters, caller: ExchangeCaller): IssuedRoot {

@@ -13,6 +13,8 @@ import type { OAuthStore } from '../store/oauth-adapter.ts';
 
 /** What a presented access token stands for. Times in seconds. */
 export interface VerifiedAccessToken {
+  /** Of its record. A secret. */
+  readonly recordId: string;
   readonly account: string;
   readonly clientId: string;
   readonly grantId: string;
@@ -40,6 +42,8 @@ export interface AccessTokens {
    * @throws {BehalfError} `entry_token_expired`, `entry_token_invalid`
    */
   verify(compact: string): Promise<VerifiedAccessToken>;
+  /** Whether a verified token still stands. For those who waited since: at once, so that nothing falls between look and use. */
+  stands(token: VerifiedAccessToken): boolean;
   /** The consent that a token of ours named, whether or not it still stands. */
   consentIdOf(compact: string): Promise<string | null>;
 }
@@ -81,7 +85,12 @@ export function createAccessTokens({ issuer, audience, keys, oauth, clock }: Acc
     }
   };
 
+  /** A grant may have ended while a refresh under it was underway: that refresh's token is recorded, and worth nothing. */
+  const isGranted = (id: string, grantId: string): boolean =>
+    oauth.find('AccessToken', id) !== undefined && oauth.find('Grant', grantId) !== undefined;
+
   return {
+    stands: ({ recordId, grantId }) => isGranted(recordId, grantId),
     remember: (token) => {
       const id = recordId(token.jti);
       oauth.upsert('AccessToken', id, { ...token, kind: 'AccessToken' }, token.exp - clock());
@@ -96,13 +105,16 @@ export function createAccessTokens({ issuer, audience, keys, oauth, clock }: Acc
     },
     verify: async (compact) => {
       const claims = await readPresented(compact, () => read(compact, clock()));
-      const record = oauth.find('AccessToken', recordId(String(claims['jti'])));
+      const id = recordId(String(claims['jti']));
+      const record = oauth.find('AccessToken', id);
       if (record === undefined) throw new BehalfError('entry_token_invalid', { why: 'revoked' });
       const { accountId, clientId, grantId, scope = '', exp } = record;
       if (accountId === undefined || clientId === undefined || grantId === undefined || exp === undefined) {
         throw new BehalfError('entry_token_invalid', { why: 'not issued to a user' });
       }
+      if (!isGranted(id, grantId)) throw new BehalfError('entry_token_invalid', { why: 'revoked' });
       return {
+        recordId: id,
         account: accountId,
         clientId,
         grantId,

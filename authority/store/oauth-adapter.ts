@@ -9,6 +9,8 @@ import { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
 import type { Clock } from '../../identity/index.ts';
 import type { Database } from './database.ts';
 
+/** Models whose `destroy` is a revocation (RFC 7009), or the second use of a token. */
+const REVOCABLE: ReadonlySet<string> = new Set(['AccessToken', 'RefreshToken']);
 /** Expired rows that one sweep removes at most, so that it never holds the process up. */
 const SWEEP_ROWS = 1_000;
 
@@ -26,11 +28,15 @@ export interface OAuthStore {
   sweep(): void;
 }
 
-/** Makes the store. `clientOf` finds clients that are not configured but follow from elsewhere (the mesh's entries). */
+/**
+ * Makes the store. `clientOf` finds clients that are not configured but follow from elsewhere (the mesh's entries).
+ * `onTokensRevoked` runs in the transaction in which the library takes back the tokens of a grant.
+ */
 export function createOAuthStore(
   database: Database,
   clock: Clock,
   clientOf: (id: string) => AdapterPayload | undefined,
+  onTokensRevoked: (grantId: string) => void = () => {},
 ): OAuthStore {
   const { sql } = database;
   const select = sql.prepare('SELECT payload, expires_s FROM oauth WHERE model = ? AND id = ?');
@@ -43,7 +49,6 @@ export function createOAuthStore(
      WHERE model = ? AND id = ? AND json_extract(payload, '$.consumed') IS NULL`,
   );
   const remove = sql.prepare('DELETE FROM oauth WHERE model = ? AND id = ?');
-  const removeByGrant = sql.prepare('DELETE FROM oauth WHERE model = ? AND grant_id = ?');
   const removeAllOfGrant = sql.prepare('DELETE FROM oauth WHERE grant_id = ?');
   const selectTokens = sql.prepare("SELECT id, payload FROM oauth WHERE model = 'AccessToken' AND grant_id = ?");
   const update = sql.prepare('UPDATE oauth SET payload = ? WHERE model = ? AND id = ?');
@@ -65,6 +70,15 @@ export function createOAuthStore(
     insert.run(model, hashOf(id), JSON.stringify(kept), payload.grantId ?? null, payload.uid ?? null, expiresS);
   };
 
+  /**
+   * The library takes tokens back one by one and model by model. All of a grant go with the first, and what the mesh is told
+   * is queued with them: no stop on the way leaves tokens gone whose roots the mesh still takes.
+   */
+  const revokeTokensOf = (grantId: string): void =>
+    database.transaction(() => {
+      if (removeAllOfGrant.run(grantId).changes > 0) onTokensRevoked(grantId);
+    });
+
   const adapter = (model: string): Adapter => ({
     find: async (id) => (model === 'Client' ? clientOf(id) : find(model, id)),
     findByUid: async (uid) => read(selectByUid.get(model, uid)),
@@ -76,11 +90,11 @@ export function createOAuthStore(
       if (changes === 0) throw new errors.InvalidGrant('used at the same time by another request');
     },
     destroy: async (id) => {
-      remove.run(model, hashOf(id));
+      const grantId = REVOCABLE.has(model) ? find(model, id)?.grantId : undefined;
+      if (grantId === undefined) remove.run(model, hashOf(id));
+      else revokeTokensOf(grantId);
     },
-    revokeByGrantId: async (grantId) => {
-      removeByGrant.run(model, grantId);
-    },
+    revokeByGrantId: async (grantId) => revokeTokensOf(grantId),
   });
 
   return {

@@ -18,7 +18,7 @@ import type { AuthorityEvent } from '../events/events.ts';
 import type { ExchangeCaller } from '../exchange/exchange.ts';
 import { type AuthorityKeys, openKeys } from '../keys/keys.ts';
 import { hashPassword } from '../sign-in/accounts.ts';
-import { openDatabase } from '../store/database.ts';
+import { type Database, openDatabase } from '../store/database.ts';
 
 export const TRUST_DOMAIN = parseTrustDomain('shop.example');
 export const STOREFRONT = parseSpiffeId('spiffe://shop.example/storefront');
@@ -33,6 +33,7 @@ export interface RunningAuthority {
   /** Where it is reached; the issuer, unless that was given. */
   readonly origin: string;
   readonly authority: Authority;
+  readonly database: Database;
   readonly keys: AuthorityKeys;
   readonly ca: TestIssuer;
   readonly stated: { readonly revocation: Revocation; readonly number: number }[];
@@ -131,6 +132,7 @@ export async function runAuthority(
     issuer,
     origin,
     authority,
+    database,
     keys,
     ca,
     stated,
