@@ -1,6 +1,6 @@
 /** `behalf chain verify`: runs test vectors of the delegation chain through the library that the sidecars use. */
 import { readFileSync } from 'node:fs';
-import { verifyVector } from '../../delegation/vector/verify-vector.ts';
+import { type VectorResult, verifyVector } from '../../delegation/vector/verify-vector.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { defineCommand } from '../command.ts';
 import { printable } from '../draw/style.ts';
@@ -22,18 +22,32 @@ export const command = defineCommand({
       throw new BehalfError('usage', { command: 'chain verify', why: 'name at least one --vector' });
     let asExpected = 0;
     for (const file of files) {
-      const result = verifyVector(readVector(file));
-      if (result.asExpected) asExpected++;
+      const result = resultOf(file);
+      if (result.asExpected !== false) asExpected++;
       if (values.json === true) answer(result);
-      else
-        say(
-          `${result.asExpected ? 'as expected' : 'NOT AS EXPECTED'}  ${printable(result.name)}: ${result.ok ? `accepted for ${result.sub}, left: ${result.scope === '' ? 'none' : result.scope}` : result.code}`,
-        );
+      else say(lineOf(result));
     }
     if (values.json !== true) say(`${asExpected} of ${files.length} as expected`);
     return asExpected === files.length ? 0 : 1;
   },
 });
+
+/** A file that is no vector is an answer too, so that the others still get theirs. */
+function resultOf(file: string): VectorResult {
+  try {
+    return verifyVector(readVector(file));
+  } catch (error) {
+    if (!(error instanceof BehalfError)) throw error;
+    process.stderr.write(`${printable(file)}: ${printable(error.message)}\n`);
+    return { name: file, ok: false, code: error.code, sub: null, scope: null, depth: null, asExpected: false };
+  }
+}
+
+function lineOf({ name, ok, code, sub, scope, asExpected }: VectorResult): string {
+  const said = asExpected === null ? 'found' : asExpected ? 'as expected' : 'NOT AS EXPECTED';
+  const found = ok ? `accepted for ${sub}, left: ${scope === '' ? 'none' : scope}` : code;
+  return `${said}  ${printable(name)}: ${found}`;
+}
 
 function readVector(file: string): unknown {
   try {

@@ -15,7 +15,8 @@ export interface VectorKey extends webcrypto.JsonWebKey {
 export interface VectorRevocation {
   readonly kind: RevocationKind;
   readonly value: string;
-  readonly before: number;
+  /** Absent only where a `version` decides. */
+  readonly before?: number;
   readonly version?: number;
 }
 
@@ -51,15 +52,17 @@ export interface ChainVector {
   readonly allow_batch: boolean;
   /** `"<METHOD> <template>"` of the matched route, or null. */
   readonly route: string | null;
-  /** `jti`s of once-only links, and hop ids, that this peer has used. */
+  /** `jti`s of once-only links that this peer has used. */
   readonly seen_jti: readonly string[];
+  /** Hop ids that this peer has used; a whole `Delegation-Hop` value stands for its hop id. */
   readonly seen_hops: readonly string[];
-  readonly expect: VectorExpectation;
+  /** Absent where somebody asks instead of tells. */
+  readonly expect?: VectorExpectation;
 }
 
 type Test = (value: unknown) => boolean;
 
-const MEMBERS: { readonly [K in keyof ChainVector]: Test } = {
+const MEMBERS: { readonly [K in keyof ChainVector]-?: Test } = {
   name: isText,
   says: isText,
   at: isNumber,
@@ -81,8 +84,8 @@ const MEMBERS: { readonly [K in keyof ChainVector]: Test } = {
   allow_batch: (value) => typeof value === 'boolean',
   route: isTextOrNull,
   seen_jti: isTextList,
-  seen_hops: (value) => isTextList(value) && (value as string[]).every(isHopId),
-  expect: isExpectation,
+  seen_hops: (value) => isTextList(value) && (value as string[]).every(namesHop),
+  expect: (value) => value === undefined || isExpectation(value),
 };
 
 const KINDS: ReadonlySet<unknown> = new Set<RevocationKind>([
@@ -127,6 +130,16 @@ function isTextList(value: unknown): boolean {
   return Array.isArray(value) && value.every(isText);
 }
 
+function namesHop(value: string): boolean {
+  return isHopId(hopIdOfSeen(value));
+}
+
+/** The hop id of an entry of `seen_hops`. */
+export function hopIdOfSeen(value: string): string {
+  const end = value.indexOf('.');
+  return end === -1 ? value : value.slice(0, end);
+}
+
 function isNumber(value: unknown): boolean {
   return typeof value === 'number' && Number.isFinite(value);
 }
@@ -136,9 +149,9 @@ function hasKeys(value: unknown): boolean {
 }
 
 function isRevocation(value: unknown): boolean {
-  if (!isRecord(value) || !KINDS.has(value['kind']) || !isText(value['value']) || !isNumber(value['before']))
-    return false;
-  return value['version'] === undefined || isNumber(value['version']);
+  if (!isRecord(value) || !KINDS.has(value['kind']) || !isText(value['value'])) return false;
+  if (value['version'] !== undefined && !isNumber(value['version'])) return false;
+  return isNumber(value['before']) || (value['before'] === undefined && value['version'] !== undefined);
 }
 
 function isExpectation(value: unknown): boolean {
