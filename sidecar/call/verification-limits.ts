@@ -7,9 +7,9 @@ import { BehalfError, type ErrorCode } from '../../errors/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
 
 /** Chains seen for the first time, a second and peer; twice that at once, since after a restart all are. */
-export const FIRST_SEEN_PER_S = 2_000;
+const FIRST_SEEN_PER_S = 2_000;
 /** Chains that fail, a second and peer; twice that at once. */
-export const FAILED_PER_S = 200;
+const FAILED_PER_S = 200;
 const BURST_S = 2;
 /** Peers remembered; the one longest without a charge is forgotten first. */
 const MAX_PEERS = 4_096;
