@@ -152,6 +152,27 @@ test('a request without PKCE is refused', async () => {
   expect(location?.searchParams.get('error_description')).toContain('PKCE');
 });
 
+test('authorization details are refused, not left out', async () => {
+  const pkce = { code_challenge: 'x'.repeat(43), code_challenge_method: 'S256' };
+  const { location } = await authError({ ...pkce, authorization_details: '[{"type":"payment"}]' });
+  expect(location?.searchParams.get('error')).toBe('invalid_authorization_details');
+});
+
+test('a purpose that would not show as it reads is refused', async () => {
+  const pkce = { code_challenge: 'x'.repeat(43), code_challenge_method: 'S256' };
+  for (const purpose of ['a\u2028b', 'a\u202eb', 'x'.repeat(201)]) {
+    const { location } = await authError({ ...pkce, purpose });
+    expect(location?.searchParams.get('error')).toBe('invalid_request');
+  }
+});
+
+test('scopes that are not registered for a client are neither shown nor granted', async () => {
+  const tokens = await obtainTokens(
+    ask({ scopes: ['orders:read', 'admin:all'], grantOnly: ['orders:read', 'admin:all'] }),
+  );
+  expect(tokens.scopes).toEqual(['orders:read']);
+});
+
 test('PKCE with the plain method is refused', async () => {
   const { location } = await authError({ code_challenge: 'x'.repeat(43), code_challenge_method: 'plain' });
   expect(location?.searchParams.get('error')).toBe('invalid_request');

@@ -150,6 +150,15 @@ test('two uses of one refresh token at the same time: the second is refused', as
   await expect(adapter.consume('token')).rejects.toMatchObject({ error: 'invalid_grant' });
 });
 
+test('two uses of one DPoP proof at the same time: the second is refused, and it is remembered past its window', async () => {
+  const { oauth } = await setUp(async () => ({ number: 1 }));
+  const adapter = oauth.adapter('ReplayDetection');
+  await adapter.upsert('proof', { jti: 'proof' }, 300);
+  await expect(adapter.upsert('proof', { jti: 'proof' }, 300)).rejects.toMatchObject({ error: 'invalid_grant' });
+  const ends = database.sql.prepare("SELECT expires_s FROM oauth WHERE model = 'ReplayDetection'").get();
+  expect(ends?.['expires_s']).toBe(clock() + 600);
+});
+
 test('keys come back with the passphrase and with nothing else, and rest encrypted', () => {
   const made = openKeys(dir, 'a passphrase for tests');
   const file = join(dir, 'authority-keys.json');

@@ -284,6 +284,13 @@ export const ERROR_TABLE = {
     'The request is not well formed.',
     'See the detail for the member or header at fault.',
   ),
+  details_unsupported: entry(
+    'request',
+    400,
+    'INVALID_ARGUMENT',
+    'The request names authorization details, of which no type is taken.',
+    'Ask by scopes and leave `authorization_details` out.',
+  ),
   route_unknown: entry(
     'request',
     403,

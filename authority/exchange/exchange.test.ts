@@ -159,8 +159,18 @@ test('the WIT of an own root has to be the caller’s, bound to the certificate 
 });
 
 test('details that are not understood refuse, and so does an unknown token type', async () => {
-  expect(await codeOfExchange({ authorizationDetails: '[]' }, STOREFRONT)).toBe('request_malformed');
+  expect(await codeOfExchange({ authorizationDetails: '[]' }, STOREFRONT)).toBe('details_unsupported');
   expect(await codeOfExchange({ subjectTokenType: 'urn:x' }, STOREFRONT)).toBe('request_malformed');
+});
+
+test('the purpose of an own root is one line of plain text, as the one that users are shown', async () => {
+  const { identity, caller } = await running.workload(ORDERS);
+  const own = { subjectToken: identity.current().wit, subjectTokenType: JWT_TYPE, scope: '', ownTo: INVENTORY };
+  for (const purpose of ['two\nlines', 'a\u2028b', '\u202eesrever', 'half \ud800', 'x'.repeat(201)]) {
+    await expect(running.authority.exchange(parameters({ ...own, purpose }), caller)).rejects.toMatchObject({
+      code: 'request_malformed',
+    });
+  }
 });
 
 test('a token that is bound to a key needs a fresh proof with that key, once', async () => {

@@ -10,6 +10,7 @@ import { type Clock, DEFAULT_CLOCK_RULE, type SpiffeId, type TrustDomain } from 
 import { type VerifiedWit, verifyWit } from '../../identity/wit/index.ts';
 import type { PolicySnapshot } from '../../policy/snapshot/snapshot.ts';
 import type { Consent, Consents } from '../consent/consents.ts';
+import { isPurpose, PURPOSE_RULE } from '../consent/purpose.ts';
 import type { AuthorityKeys } from '../keys/keys.ts';
 import type { AccessTokens, VerifiedAccessToken } from '../oauth/access-tokens.ts';
 import type { PresentedProof, ProofChecker } from './proof-of-possession.ts';
@@ -18,8 +19,6 @@ export const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token'
 export const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt';
 /** Transaction Tokens draft, section 5.3. */
 export const TXN_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:txn_token';
-
-const MAX_PURPOSE_CHARACTERS = 200;
 
 /** RFC 8693 section 2.1, and what the entry saw of the proof. UNTRUSTED: all of it is the caller's choice. */
 export interface ExchangeParameters extends PresentedProof {
@@ -70,7 +69,8 @@ export interface ExchangeDeps {
 export function createExchange(deps: ExchangeDeps): Exchange {
   return async (parameters, caller) => {
     if (parameters.authorizationDetails !== '') {
-      throw new BehalfError('request_malformed', { why: 'authorization_details are not taken yet' });
+      // RFC 9396: a detail may restrict. One that is left out unseen would give more than was asked.
+      throw new BehalfError('details_unsupported', { member: 'authorization_details' });
     }
     switch (parameters.subjectTokenType) {
       case ACCESS_TOKEN_TYPE:
@@ -223,7 +223,6 @@ function parseScope(scope: string): string[] {
 }
 
 function parsePurpose(purpose: string): string {
-  if (purpose.length > MAX_PURPOSE_CHARACTERS)
-    throw new BehalfError('request_malformed', { why: 'purpose is too long' });
+  if (!isPurpose(purpose)) throw new BehalfError('request_malformed', { why: `purpose has to be ${PURPOSE_RULE}` });
   return purpose;
 }

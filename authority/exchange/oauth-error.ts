@@ -13,6 +13,9 @@ export function oauthErrorOf(code: ErrorCode): string {
     case 'policy_denied':
     case 'peer_unauthenticated':
       return 'unauthorized_client';
+    case 'details_unsupported':
+      // RFC 9396 section 14.6
+      return 'invalid_authorization_details';
     case 'request_malformed':
       return 'invalid_request';
     default:

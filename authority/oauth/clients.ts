@@ -8,6 +8,9 @@ import type { AdapterPayload, ClientMetadata } from 'oidc-provider';
 import { BehalfError } from '../../errors/index.ts';
 import type { PolicySnapshot } from '../../policy/snapshot/snapshot.ts';
 
+/** Secrets are not counted against guessing, so they have to be beyond it. */
+const MIN_SECRET_BYTES = 32;
+
 export const TOKEN_EXCHANGE_GRANT = 'urn:ietf:params:oauth:grant-type:token-exchange';
 
 /** An application that asks users for consent. */
@@ -25,12 +28,20 @@ export interface ClientConfig {
 
 /**
  * The registration of a configured client. Each client sees pseudonyms of its own, so that two cannot compare their users.
- * @throws {BehalfError} `config_invalid` for redirect URIs on several hosts or an unreadable secret
+ * @throws {BehalfError} `config_invalid` for redirect URIs on several hosts or in the clear, and a secret that is unreadable
+ *   or too short
  */
 export function metadataOfClient(client: ClientConfig): ClientMetadata {
   const uris = client.redirectUris.map((uri) => URL.parse(uri));
   if (new Set(uris.map((uri) => uri?.host)).size !== 1) {
     throw new BehalfError('config_invalid', { client: client.id, why: 'its redirect URIs have to be on one host' });
+  }
+  // OAuth 2.1 section 2.3.1: a code in the clear is anyone's. The library takes plain http from web clients.
+  if (uris.some((uri) => uri === null || (uri.protocol === 'http:' && !isLoopbackUrl(uri)))) {
+    throw new BehalfError('config_invalid', {
+      client: client.id,
+      why: 'a redirect URI without TLS has to be on loopback',
+    });
   }
   const loopback = uris.every((uri) => uri !== null && isLoopbackUrl(uri));
   return {
@@ -73,9 +84,14 @@ export function isLoopbackUrl({ hostname }: URL): boolean {
 }
 
 function readSecret(client: string, file: string): string {
+  let secret: string;
   try {
-    return readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+    secret = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
   } catch (cause) {
     throw new BehalfError('config_invalid', { client, why: 'its secret file cannot be read' }, { cause });
   }
+  if (Buffer.byteLength(secret) < MIN_SECRET_BYTES) {
+    throw new BehalfError('config_invalid', { client, why: `its secret is shorter than ${MIN_SECRET_BYTES} bytes` });
+  }
+  return secret;
 }

@@ -8,6 +8,7 @@ import { TLSSocket } from 'node:tls';
 import Provider, { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Clock } from '../../identity/index.ts';
 import type { Consents } from '../consent/consents.ts';
+import { isPurpose, PURPOSE_RULE } from '../consent/purpose.ts';
 import type { AuthorityKeys } from '../keys/keys.ts';
 import type { Accounts } from '../sign-in/accounts.ts';
 import type { OAuthStore } from '../store/oauth-adapter.ts';
@@ -21,7 +22,6 @@ const INTERACTION_TTL_S = 1_800;
 const SESSION_TTL_S = 8 * 3_600;
 /** Longest life that a grant may have where no consent is found for it; it is then useless, and swept. */
 const ORPHAN_TTL_S = 60;
-const MAX_PURPOSE_CHARACTERS = 200;
 
 export interface ProviderDeps {
   readonly issuer: string;
@@ -89,7 +89,7 @@ function configurationOf(deps: ProviderDeps): Configuration {
     findAccount: async (_ctx, id) =>
       accounts.isActive(id) ? { accountId: id, claims: async () => ({ sub: id }) } : undefined,
     pairwiseIdentifier: async (_ctx, accountId, client) => accounts.pseudonymOf(accountId, `client:${client.clientId}`),
-    extraParams: { purpose: checkPurpose },
+    extraParams: { purpose: checkPurpose, authorization_details: refuseDetails },
     extraTokenClaims: async (_ctx, token) => {
       const consent = 'grantId' in token && token.grantId !== undefined ? consents.ofGrant(token.grantId) : null;
       return consent === null ? undefined : { consent_id: consent.id };
@@ -155,12 +155,17 @@ function configurationOf(deps: ProviderDeps): Configuration {
   };
 }
 
-/** The purpose is shown to the user and put on record: text of one line. */
 function checkPurpose(_ctx: KoaContextWithOIDC, value: string | undefined): void {
-  if (value === undefined) return;
-  if (value.length > MAX_PURPOSE_CHARACTERS || /\p{C}/u.test(value)) {
-    throw new errors.InvalidRequest(`purpose has to be one line of at most ${MAX_PURPOSE_CHARACTERS} characters`);
-  }
+  if (value !== undefined && !isPurpose(value)) throw new errors.InvalidRequest(`purpose has to be ${PURPOSE_RULE}`);
+}
+
+/** RFC 9396 section 5. Ignored, they would leave a client with more, or with other, than it believes to hold. */
+function refuseDetails(_ctx: KoaContextWithOIDC, value: string | undefined): void {
+  if (value !== undefined)
+    throw new errors.CustomOIDCProviderError(
+      'invalid_authorization_details',
+      'no type of authorization_details is taken',
+    );
 }
 
 function certificateOf({ req }: KoaContextWithOIDC): string | undefined {

@@ -11,6 +11,7 @@ import type { Database } from './database.ts';
 
 /** Models whose `destroy` is a revocation (RFC 7009), or the second use of a token. */
 const REVOCABLE: ReadonlySet<string> = new Set(['AccessToken', 'RefreshToken']);
+const REPLAY_MODEL = 'ReplayDetection';
 /** Expired rows that one sweep removes at most, so that it never holds the process up. */
 const SWEEP_ROWS = 1_000;
 
@@ -79,11 +80,24 @@ export function createOAuthStore(
       if (removeAllOfGrant.run(grantId).changes > 0) onTokensRevoked(grantId);
     });
 
+  /**
+   * A DPoP proof at the token endpoint (RFC 9449 section 11.1). The library looks, waits and writes, so that two uses at once
+   * would both find nothing: the second write is refused. And it forgets a proof made ahead of our clock while that is still
+   * taken: twice its window covers both sides.
+   */
+  const rememberProof = (id: string, payload: AdapterPayload, expiresInS = 0): void => {
+    if (find(REPLAY_MODEL, id) !== undefined) throw new errors.InvalidGrant('DPoP proof used before');
+    upsert(REPLAY_MODEL, id, payload, 2 * expiresInS);
+  };
+
   const adapter = (model: string): Adapter => ({
     find: async (id) => (model === 'Client' ? clientOf(id) : find(model, id)),
     findByUid: async (uid) => read(selectByUid.get(model, uid)),
     findByUserCode: async () => undefined,
-    upsert: async (id, payload, expiresInS) => upsert(model, id, payload, expiresInS),
+    upsert: async (id, payload, expiresInS) => {
+      if (model === REPLAY_MODEL) rememberProof(id, payload, expiresInS);
+      else upsert(model, id, payload, expiresInS);
+    },
     consume: async (id) => {
       // Two uses at once: the first wins here, the second is refused, and its next try counts as reuse (OAuth 2.1 section 4.3.1).
       const { changes } = consume.run(Math.floor(clock()), model, hashOf(id));
