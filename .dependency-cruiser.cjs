@@ -15,6 +15,7 @@ PARTS.deploy = [...CORE];
 // Run inside the apps, not the mesh: they know nothing of the project.
 PARTS.propagate = [];
 PARTS.demo = [];
+PARTS.examples = [];
 
 const ALL = Object.keys(PARTS);
 const arrows = Object.entries(PARTS).map(([part, allowed]) => ({
