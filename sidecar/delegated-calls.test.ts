@@ -18,6 +18,7 @@ let inventory: TestSidecar;
 beforeAll(async () => {
   mesh = await startTestMesh(shopSnapshot());
   mesh.tokens.set('user-token', { sub: USER, scope: 'orders:read orders:write payments:charge' });
+  mesh.tokens.set('reader-token', { sub: USER, scope: 'orders:read' });
   mesh.tokens.set('expired-token', { sub: USER, scope: '', refuse: 'entry_token_expired' });
   const port = { listen: '127.0.0.1:0' };
   const app = async (handler?: Parameters<typeof startHttp1App>[0]) => {
@@ -229,6 +230,17 @@ test('clients outside see delegation_refused for what the mesh refuses inside', 
       mesh.hops().some((hop) => hop.hopId.toString('base64url') === problem.hop && hop.code === 'route_unknown'),
     ).toBe(true),
   );
+});
+
+test('what a peer refuses behind an entry is on record with that peer, and hidden outside', async () => {
+  const reply = await ask(storefront.ready.entry as string, {
+    method: 'POST',
+    path: '/orders',
+    headers: { authorization: 'Bearer reader-token' },
+  });
+  expect(JSON.parse(reply.body)).toMatchObject({ code: 'delegation_refused' });
+  const hops = await requestWith(({ code, route }) => code === 'insufficient_scope' && route === 'POST /orders', 3);
+  expect(hops.map(({ refusedBy }) => refusedBy)).toEqual([1, 2, 3].map(() => mesh.id('orders')));
 });
 
 test('a root is reused for the same token and scope, and links and chains go by slot', async () => {

@@ -62,7 +62,10 @@ function webHandler(request: http.IncomingMessage, response: http.ServerResponse
     response.write('first');
     return;
   }
-  if (request.url === '/any/never') return;
+  if (request.url === '/any/late') {
+    setTimeout(() => response.end('late'), 1_600);
+    return;
+  }
   if (request.url === '/any/break') {
     response.write('half');
     setTimeout(() => request.socket.destroy(), 50);
@@ -235,6 +238,43 @@ test('trailers of HTTP/1.1 go through, and an app that breaks off never looks fi
   );
 });
 
+test('a call without an answer within a second is on record as going on, and closed at its end', async () => {
+  const before = mesh.ends().length;
+  const reply = await ask(local(), { path: '/any/late' });
+  expect(reply).toMatchObject({ status: 200, body: 'late', whole: true });
+  await vi.waitFor(() => expect(mesh.ends().length).toBe(before + 2));
+  const [end] = mesh.ends().slice(before);
+  const sides = mesh.hops().filter(({ hopId }) => hopId.equals(end?.hopId as Buffer));
+  expect(sides.map(({ goesOn, httpStatus }) => [goesOn, httpStatus])).toEqual([
+    [true, 0],
+    [true, 0],
+  ]);
+  expect(end).toMatchObject({ outcome: 'OUTCOME_FORWARDED', code: '', bytesOut: 4 });
+});
+
+test('a client that goes away ends its call on both sides', async () => {
+  const before = mesh.ends().length;
+  const [host, port] = local().split(':');
+  await new Promise<void>((resolve) => {
+    const request = http.get({ host, port, path: '/any/slow', agent: false }, (response) => {
+      response.once('data', () => {
+        request.destroy();
+        resolve();
+      });
+      response.on('error', () => undefined);
+    });
+    request.on('error', () => undefined);
+  });
+  await vi.waitFor(() =>
+    expect(
+      mesh
+        .ends()
+        .slice(before)
+        .map(({ outcome }) => outcome),
+    ).toEqual(['OUTCOME_FAILED', 'OUTCOME_FAILED']),
+  );
+});
+
 test('a withdrawal ends a running HTTP/1.1 answer within a second, unfinished, and the record says why', async () => {
   const running = new Promise<{ whole: boolean; body: string; ms: number }>((resolve) => {
     const [host, port] = (web.ready.entry as string).split(':');
@@ -264,6 +304,7 @@ test('a withdrawal ends a running HTTP/1.1 answer within a second, unfinished, a
       expect.objectContaining({ outcome: 'OUTCOME_ENDED', code: 'consent_withdrawn', side: 'SIDE_ENTRY' }),
     ),
   );
+  mesh.tokens.set('user-token', { sub: USER, scope: '', refuse: 'consent_withdrawn' });
   const after = await ask(web.ready.entry as string, {
     path: '/any/x',
     headers: { authorization: 'Bearer user-token' },

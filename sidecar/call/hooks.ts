@@ -48,9 +48,10 @@ export async function recordHead(
   call: MeshCall,
   answered: Answered,
 ): Promise<void> {
-  if (call.records.length === 1)
-    return env.reporter.record(hopEvent(call.records[0] as MeshCall['records'][number], answered, env.me));
-  await Promise.all(call.records.map((record) => env.reporter.record(hopEvent(record, answered, env.me))));
+  // The peer of a call is the callee of its last record, also where an entry handed the request on.
+  const refusedBy = answered.byPeer ? (call.records.at(-1)?.callee ?? '') : env.me;
+  const written = call.records.map((record) => env.reporter.record(hopEvent(record, answered, refusedBy)));
+  await Promise.all(written);
 }
 
 function recordEnd(

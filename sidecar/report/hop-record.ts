@@ -89,8 +89,8 @@ const OUTCOMES: Readonly<Record<Answered['outcome'] | Ended['outcome'], Outcome>
   ended: 'OUTCOME_ENDED',
 };
 
-/** The event of one side. `me` is who refused, unless the peer did. */
-export function hopEvent(record: HopRecord, answered: Answered, me: string): EventBody {
+/** The event of one side. `refusedBy` counts only where there is a code. */
+export function hopEvent(record: HopRecord, answered: Answered, refusedBy: string): EventBody {
   const { hop, numbers, delegation } = record;
   const refused = answered.code !== null;
   return {
@@ -109,7 +109,7 @@ export function hopEvent(record: HopRecord, answered: Answered, me: string): Eve
       protocol: record.protocol,
       outcome: OUTCOMES[answered.outcome],
       code: answered.code ?? '',
-      refusedBy: refused ? (answered.byPeer ? record.callee : me) : '',
+      refusedBy: refused ? refusedBy : '',
       policies: record.policies,
       snapshotNumber: numbers.snapshot,
       authorityEntry: numbers.authority,

@@ -17,7 +17,7 @@ export function sweepWaiting(running: Iterable<Running>, { requestTimeoutMs, onS
     const waitedMs = nowMs - run.startedMs;
     if (waitedMs < OPENING_AFTER_MS) return;
     if (run.phase !== 'waiting') continue;
-    if (!run.opened) onSlow(run);
+    if (run.opening === null) onSlow(run);
     // A gRPC stream may say nothing, not even a head, until there is news; its client sets its own deadline.
     const hasDeadline = run.asker.head.protocol !== 'grpc';
     if (hasDeadline && waitedMs > requestTimeoutMs && run.ending === null) {

@@ -101,6 +101,7 @@ export function createRelay({
       answer: null,
       phase: 'waiting',
       opened: false,
+      opening: null,
       ending: null,
       gone: false,
     };
@@ -180,11 +181,11 @@ export function createRelay({
     run.answerPump = pump;
     if (answer.ends) answer.body.resume();
     // The rest of a short answer comes with its head; then one event says it all.
-    if (pump !== null && !run.opened) await turnEnd();
+    if (pump !== null && run.opening === null) await turnEnd();
     const goesOn = !(pump === null || pump.ended()) || (run.asker.hasBody && !run.requestPump.ended());
     const code = peerCode(answer.head);
+    if (run.opening !== null) await run.opening;
     if (!run.opened) {
-      run.opened = goesOn;
       await hooks.onHead(run.call, {
         outcome: code === null ? 'forwarded' : outcomeOf(code),
         code,
@@ -193,8 +194,10 @@ export function createRelay({
         grpcStatus: grpcStatusOf(run),
         goesOn,
       });
+      run.opened = goesOn;
     }
-    if (run.ending !== null && !run.asker.started()) throw run.ending;
+    // What was ended meanwhile does not go out, unless it is already whole and on record as such.
+    if (run.ending !== null && run.opened) throw run.ending;
     giveAway(run, answer, pump);
   }
 
@@ -226,7 +229,7 @@ export function createRelay({
     const outcome = outcomeOf(error.code);
     run.asked?.cancel();
     run.answerPump?.stop();
-    if (run.opened || error.code === 'audit_unavailable') {
+    if (run.opened || run.opening !== null || error.code === 'audit_unavailable') {
       // It stands on record as going on: its closing event tells the rest.
       if (!run.gone) refusals.send(run.asker, run.call, error);
     } else {
@@ -303,12 +306,16 @@ export function createRelay({
 
   /** A call that waits longer than a second for its answer stands on record from then on. */
   function openingEvent(run: Running): void {
-    run.opened = true;
     const nothingYet = { code: null, byPeer: false, httpStatus: 0, grpcStatus: null } as const;
-    hooks.onHead(run.call, { outcome: 'forwarded', ...nothingYet, goesOn: true }).catch((thrown) => {
-      run.ending ??= thrown instanceof BehalfError ? thrown : new BehalfError('internal');
-      run.asked?.cancel();
-    });
+    run.opening = hooks.onHead(run.call, { outcome: 'forwarded', ...nothingYet, goesOn: true }).then(
+      () => {
+        run.opened = true;
+      },
+      (thrown) => {
+        run.ending ??= thrown instanceof BehalfError ? thrown : new BehalfError('internal');
+        run.asked?.cancel();
+      },
+    );
   }
 
   const sweeper = setInterval(() => sweepWaiting(running, { requestTimeoutMs, onSlow: openingEvent }), SWEEP_MS);

@@ -20,6 +20,8 @@ export interface Running {
   phase: 'waiting' | 'recording' | 'streaming' | 'done';
   /** Whether a closing event is due. */
   opened: boolean;
+  /** The writing of an opening event, once one was due before the answer's head. Never rejects. */
+  opening: Promise<void> | null;
   /** Why the mesh ends it, once it does. */
   ending: BehalfError | null;
   gone: boolean;

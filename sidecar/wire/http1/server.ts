@@ -122,6 +122,9 @@ function absoluteForm(target: string): { target: string; authority: string } | n
 }
 
 function askerOf(head: RequestHead, request: http.IncomingMessage, response: http.ServerResponse): Asker {
+  // Told by 'close'; without listeners they would end the process.
+  request.on('error', ignore);
+  response.on('error', ignore);
   const hasBody = valuesOf(request.rawHeaders, 'transfer-encoding').length > 0 || hasLength(head.headers);
   return {
     head,
@@ -186,3 +189,5 @@ function pairs(headers: HeaderList): [string, string][] {
   for (let i = 0; i < headers.length; i += 2) list.push([headers[i] as string, headers[i + 1] as string]);
   return list;
 }
+
+function ignore(): void {}
