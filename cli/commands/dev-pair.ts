@@ -11,7 +11,7 @@ import type { MeshFile } from '../mesh/mesh-file.ts';
 import { openMeshLog } from '../mesh/mesh-log.ts';
 import { type Mesh, startMesh } from '../mesh/start-mesh.ts';
 import { MESH_FILE, takeStateDir, writeStateFile } from '../mesh/state-dir.ts';
-import { listenForStop } from '../mesh/until-stopped.ts';
+import { listenForStop, unlessStopped } from '../mesh/until-stopped.ts';
 import { answer, say } from '../output.ts';
 
 const UPSTREAM = /^(?:[a-z0-9.-]+|\[[0-9a-f:]+\]):([0-9]{1,5})$/i;
@@ -56,27 +56,18 @@ export const command = defineCommand({
     const removeFolder = (): void => {
       if (values.dir === undefined) rmSync(folder, { recursive: true, force: true });
     };
-    let mesh: Mesh;
     const user = mode === 'full' ? (await import('../dev/pair-user.ts')).makePairUser(dir) : null;
-    try {
-      const plan = pairPlan({
-        upstream,
-        protocol,
-        mode,
-        authority: user?.authority ?? {},
-        ...(ttlS === undefined ? {} : { certificateTtlS: ttlS }),
-      });
-      mesh = await startMesh({
-        plan,
-        dir,
-        log: openMeshLog(dir),
-        signal: stop.signal,
-        progress: (what) => process.stderr.write(`starting ${what}\n`),
-      });
-    } catch (error) {
+    const certificateTtl = ttlS === undefined ? {} : { certificateTtlS: ttlS };
+    const plan = pairPlan({ upstream, protocol, mode, authority: user?.authority ?? {}, ...certificateTtl });
+    const progress = (what: string) => process.stderr.write(`starting ${what}\n`);
+    const starting = startMesh({ plan, dir, log: openMeshLog(dir), signal: stop.signal, progress });
+    const mesh = await unlessStopped(stop, starting).catch((error: unknown) => {
       removeFolder();
-      if (stop.signal.aborted) return 1;
       throw error;
+    });
+    if (mesh === null) {
+      removeFolder();
+      return 1;
     }
     try {
       const files = await benchFiles(mesh);

@@ -7,7 +7,7 @@ import { DIR_FLAG, directoryOf } from '../mesh/dir-flag.ts';
 import { openMeshLog } from '../mesh/mesh-log.ts';
 import { startMesh } from '../mesh/start-mesh.ts';
 import { takeStateDir } from '../mesh/state-dir.ts';
-import { listenForStop } from '../mesh/until-stopped.ts';
+import { listenForStop, unlessStopped } from '../mesh/until-stopped.ts';
 import { answer, columns, say } from '../output.ts';
 import { withDevAccounts } from '../up/dev-accounts.ts';
 import { readUpPlan } from '../up/up-plan.ts';
@@ -46,13 +46,10 @@ export const command = defineCommand({
     const stop = listenForStop();
     const dir = takeStateDir(directory, { fresh: false });
     const plan = { ...given, authority: withDevAccounts(given.authority ?? {}, dir, dirname(file)) };
-    const mesh = await startMesh({
-      plan,
-      dir,
-      log: openMeshLog(dir),
-      signal: stop.signal,
-      progress: (what) => process.stderr.write(`starting ${what}\n`),
-    });
+    const progress = (what: string) => process.stderr.write(`starting ${what}\n`);
+    const starting = startMesh({ plan, dir, log: openMeshLog(dir), signal: stop.signal, progress });
+    const mesh = await unlessStopped(stop, starting);
+    if (mesh === null) return 1;
     try {
       if (values.json === true) answer({ ready: true, dir: dir.path, ...mesh.file });
       else {

@@ -110,7 +110,7 @@ test('stop ends children that are still starting', async () => {
 test('what a child writes is in its log file, for its owner alone', async () => {
   const logs = mkdtempSync(join(folder, 'log-'));
   const all = createChildren(logs, log);
-  await all.start(part('orders sidecar', `${READY}console.error('a line');${STAY}`));
+  await all.start(part('orders sidecar', `console.error('a line');${READY}${STAY}`));
   await all.stop();
   const file = join(logs, 'orders-sidecar.log');
   expect(existsSync(file)).toBe(true);

@@ -1,4 +1,8 @@
 /** The configuration of each part of a mesh on one machine, as its file under `config/` holds it. */
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import type { CaConfig } from '../../ca/config.ts';
+import type { CollectorConfig } from '../../collector/config.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { partId } from '../../identity/index.ts';
 import type { TrustConfig } from '../../identity/own/config.ts';
@@ -71,4 +75,47 @@ export function sidecarConfig(paths: MeshPaths, plan: MeshPlan, service: Service
 /** Where a service listens, `host:port`; null for a workload that only calls. */
 export function appAddress({ port }: MeshPaths, { name, address, program }: ServicePlan): string | null {
   return address ?? (program === undefined ? null : port(`${name}/app`));
+}
+
+export function caConfig({ dir, port, caSocket }: MeshPaths, { trustDomain, certificateTtlS }: MeshPlan): CaConfig {
+  return {
+    dataDir: dir.folder('ca'),
+    trustDomain,
+    listen: port('ca'),
+    unixSocket: caSocket,
+    passphraseFile: passphraseFile(dir, 'ca'),
+    collectorAddress: port('collector'),
+    ...(certificateTtlS === undefined ? {} : { ttlS: certificateTtlS, allowShortLives: true }),
+  };
+}
+
+export function collectorConfig(paths: MeshPaths, plan: MeshPlan): CollectorConfig {
+  return {
+    trust: trustOf(paths, plan, 'collector'),
+    dataDir: paths.dir.folder('collector'),
+    listen: paths.port('collector'),
+  };
+}
+
+/** What of it is the plan's is judged by the authority's own schema when it starts. */
+export function authorityConfig(paths: MeshPaths, plan: MeshPlan): object {
+  return {
+    trust: trustOf(paths, plan, 'authority'),
+    dataDir: paths.dir.folder('authority'),
+    listen: paths.port('authority'),
+    passphraseFile: passphraseFile(paths.dir, 'authority'),
+    http: { listen: paths.port('authority/http') },
+    collectorAddress: paths.port('collector'),
+    devMode: true,
+    accounts: [],
+    clients: [],
+    ...plan.authority,
+  };
+}
+
+/** The file with a random passphrase, made once: on one machine the file system's rights protect the keys, not a person's memory. */
+export function passphraseFile(dir: StateDir, part: 'ca' | 'authority'): string {
+  const name = `operator/${part}-passphrase`;
+  if (!existsSync(dir.file(name))) dir.write(name, randomBytes(24).toString('base64url'));
+  return dir.file(name);
 }

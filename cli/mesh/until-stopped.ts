@@ -17,3 +17,13 @@ export function listenForStop(): Stop {
   if (process.channel !== undefined) process.on('disconnect', () => controller.abort());
   return { signal: controller.signal, asked };
 }
+
+/** The work's result; null where it failed because it was asked to stop, which is no failure to tell about. */
+export async function unlessStopped<T>({ signal }: Stop, work: Promise<T>): Promise<T | null> {
+  try {
+    return await work;
+  } catch (error) {
+    if (signal.aborted) return null;
+    throw error;
+  }
+}

@@ -8,7 +8,7 @@ import { duration } from '../draw/words.ts';
 import { openMeshLog } from '../mesh/mesh-log.ts';
 import { startMesh } from '../mesh/start-mesh.ts';
 import { takeStateDir } from '../mesh/state-dir.ts';
-import { listenForStop } from '../mesh/until-stopped.ts';
+import { listenForStop, unlessStopped } from '../mesh/until-stopped.ts';
 import { answer } from '../output.ts';
 import { tellIdentities } from './act-1-identities.ts';
 import { tellConsent } from './act-2-consent.ts';
@@ -50,13 +50,9 @@ export async function runDemo({ directory, once, json, style }: RunDemo): Promis
     '',
   );
   const demo = makeDemo(dir);
-  const mesh = await startMesh({
-    plan: demo.plan,
-    dir,
-    log,
-    signal: stop.signal,
-    progress: (what) => tell.line(style.dim(`starting ${what}`)),
-  });
+  const progress = (what: string) => tell.line(style.dim(`starting ${what}`));
+  const mesh = await unlessStopped(stop, startMesh({ plan: demo.plan, dir, log, signal: stop.signal, progress }));
+  if (mesh === null) return 1;
   const startupMs = Math.round(performance.now());
   const stage = openStage(mesh, demo, tell, log);
   try {
