@@ -124,3 +124,9 @@ test('a leaf holds no personal byte, and the parts join to the event', () => {
     { numRuns: 500 },
   );
 });
+
+test('half a surrogate pair, which an app may well send, is written so that it can be read back', () => {
+  const part = { state: 'a\ud800b', detail: '\udfff' };
+  const event: Event = { seq: 1, epoch: Buffer.alloc(16, 1), timeUs: 1, body: 'part', part };
+  expect(parseEvent(encodeEvent(event))).toMatchObject({ part: { state: 'a\ufffdb', detail: '\ufffd' } });
+});

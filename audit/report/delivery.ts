@@ -1,12 +1,18 @@
 /**
  * Delivers a spool to the collector over one bidirectional stream: sends in order within a window, frees what is acknowledged,
  * and after a broken connection sends again whatever is not. Works for as long as the collector is away; the spool bounds it.
+ *
+ * An event that the collector does not take as well formed would come back for ever and hold up all behind it. So after such
+ * a refusal events go one by one, and the one that is refused alone is left out: the collector sees a gap in the numbers, and
+ * an event of ours beside it says why. Never silent, and never for a refusal of another kind.
  */
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { BehalfError, codeOf } from '../../errors/index.ts';
+import { errorOfCall } from '../../identity/mtls/index.ts';
 import type { ReportRequest, ReportResponse } from '../../proto/behalf/audit/v1/audit.ts';
 import type { Sent } from '../../proto/service.ts';
+import { chainIdOf, decodeEvent } from '../event/index.ts';
 import type { Spool, SpoolCursor } from '../spool/index.ts';
 import { createWakeup, type Wakeup } from './wakeup.ts';
 
@@ -62,6 +68,10 @@ export function startDelivery(deps: {
   let retryMs = FIRST_RETRY_MS;
   let session: Session | null = null;
   let stopped = false;
+  /** After a refusal of something malformed: until what was read then is through, events go one by one. */
+  let oneByOne = false;
+  /** Numbers of events that the collector refused alone. */
+  const leftOut = new Set<number>();
   spool.onWritten(wakeup.ring);
 
   function onAck(current: Session, { epoch, storedThrough: seq }: ReportResponse): void {
@@ -74,7 +84,7 @@ export function startDelivery(deps: {
     }
     storedThrough = Math.max(storedThrough, seq);
     current.hasAcked = true;
-    current.ackedAtMs = Date.now();
+    current.ackedAtMs = performance.now();
     if (retryMs !== FIRST_RETRY_MS) log.info({ storedThrough }, 'audit delivery resumed');
     retryMs = FIRST_RETRY_MS;
     spool.acknowledge(seq);
@@ -87,14 +97,16 @@ export function startDelivery(deps: {
         await deliver();
       } catch (error) {
         if (stopped) return;
+        if (errorOfCall(error).code === 'request_malformed') oneByOne = true;
         // Said once when delivery breaks, not at each retry: the spool holds what is not delivered.
         const level = retryMs === FIRST_RETRY_MS ? 'warn' : 'debug';
         log[level]({ code: codeOf(error), err: error }, 'audit delivery interrupted');
       }
       const waitMs = retryMs * (0.5 + random() / 2);
       retryMs = Math.min(LONGEST_RETRY_MS, retryMs * 2);
-      const again = Date.now() + waitMs;
-      while (!stopped && Date.now() < again) await wakeup.wait(again - Date.now());
+      // By the monotonic clock: the wall's may be set back by an hour meanwhile.
+      const again = performance.now() + waitMs;
+      while (!stopped && performance.now() < again) await wakeup.wait(again - performance.now());
     }
   }
 
@@ -106,25 +118,72 @@ export function startDelivery(deps: {
       // Everything after the last acknowledgement is sent again; the collector stores each event once.
       let cursor = acknowledged;
       while (!stopped && current.failure === null) {
+        if (oneByOne) {
+          cursor = await deliverOneByOne(current, cursor);
+          continue;
+        }
         const read = current.inFlightBytes < WINDOW_BYTES ? await spool.read(cursor, BATCH_BYTES) : null;
         if (read !== null) {
-          if (current.inFlight.length === 0) current.ackedAtMs = Date.now();
           const { batch, next } = read;
-          current.inFlight.push({ lastSeq: batch.lastSeq, bytes: batch.bytes, end: next });
-          current.inFlightBytes += batch.bytes;
-          current.stream.write({ events: batch.events, chains: batch.chains });
+          send(current, batch, { lastSeq: batch.lastSeq, bytes: batch.bytes, end: next });
           cursor = next;
         } else {
-          await wakeup.wait(ACK_TIMEOUT_MS);
-          const overdue =
-            current.inFlight.some((sent) => sent.lastSeq !== 0) && Date.now() - current.ackedAtMs >= ACK_TIMEOUT_MS;
-          if (overdue) throw new BehalfError('upstream_timeout', { why: 'the collector does not acknowledge' });
+          await waitForAck(current);
         }
       }
       if (current.failure !== null) throw current.failure;
     } finally {
       session = null;
       current.stream.cancel();
+    }
+  }
+
+  function send(current: Session, request: Sent<ReportRequest>, sent: InFlight): void {
+    if (current.inFlight.length === 0) current.ackedAtMs = performance.now();
+    current.inFlight.push(sent);
+    current.inFlightBytes += sent.bytes;
+    current.stream.write({ events: request.events, chains: request.chains });
+  }
+
+  async function waitForAck(current: Session): Promise<void> {
+    await wakeup.wait(ACK_TIMEOUT_MS);
+    const overdue =
+      current.inFlight.some((sent) => sent.lastSeq !== 0) && performance.now() - current.ackedAtMs >= ACK_TIMEOUT_MS;
+    if (overdue) throw new BehalfError('upstream_timeout', { why: 'the collector does not acknowledge' });
+  }
+
+  /** Sends what one read gives, an event a request, each acknowledged before the next; gives the place to go on from. */
+  async function deliverOneByOne(current: Session, from: SpoolCursor): Promise<SpoolCursor> {
+    const read = await spool.read(from, 1);
+    if (read === null) {
+      oneByOne = false;
+      return from;
+    }
+    let chains = read.batch.chains.filter((chain) => chainIdOf(chain).equals(chain.chainId));
+    for (const event of read.batch.events) {
+      const { seq } = decodeEvent(event);
+      if (leftOut.has(seq)) continue;
+      send(current, { events: [event], chains }, { lastSeq: seq, bytes: event.length, end: from });
+      chains = [];
+      while (!stopped && current.failure === null && current.inFlight.length > 0) await waitForAck(current);
+      if (stopped || current.failure !== null) {
+        if (!stopped && errorOfCall(current.failure).code === 'request_malformed') leaveOut(seq, current.failure);
+        return from;
+      }
+    }
+    oneByOne = false;
+    acknowledged = read.next;
+    return read.next;
+  }
+
+  function leaveOut(seq: number, cause: unknown): void {
+    leftOut.add(seq);
+    log.error({ seq, err: cause }, 'the collector refuses an event; it is left out of the record');
+    const detail = `event ${seq} is not on record: the collector does not take it as well formed`;
+    try {
+      spool.append({ body: 'part', part: { state: 'event_left_out', detail } }).catch(() => undefined);
+    } catch (error) {
+      if (!(error instanceof BehalfError)) throw error;
     }
   }
 
@@ -147,7 +206,7 @@ function openSession(stream: ReportStream, wakeup: Wakeup): Session {
     inFlight: [],
     inFlightBytes: 0,
     hasAcked: false,
-    ackedAtMs: Date.now(),
+    ackedAtMs: performance.now(),
     failure: null,
   };
   const fail = (failure: unknown): void => {

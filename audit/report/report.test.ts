@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import pino from 'pino';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { BehalfError } from '../../errors/index.ts';
 import { createGrpcServer } from '../../identity/mtls/index.ts';
 import { createTestIssuer, type TestIdentity, type TestIssuer } from '../../identity/testing/issuer.ts';
 import { auditIntake, type ReportRequest, type ReportResponse } from '../../proto/behalf/audit/v1/audit.ts';
@@ -43,6 +44,8 @@ interface Intakes {
   acknowledge: boolean;
   /** Ends the stream at the event with this number, before it counts. */
   failAt: number | null;
+  /** Refuses every request that holds an event with one of these numbers as malformed. */
+  malformed: readonly number[];
 }
 
 async function intake(): Promise<Intakes> {
@@ -54,12 +57,15 @@ async function intake(): Promise<Intakes> {
     streams: 0,
     acknowledge: true,
     failAt: null as number | null,
+    malformed: [] as readonly number[],
   };
   server.add(auditIntake, {
     report: (stream: Intake) =>
       new Promise((resolve, reject) => {
         state.streams++;
         stream.on('data', ({ events, chains }: ReportRequest) => {
+          if (events.some((bytes) => state.malformed.includes(decodeEvent(bytes).seq)))
+            return reject(new BehalfError('request_malformed', { why: 'test' }));
           state.chains.push(...chains.map(({ chainId }) => chainId.toString('hex')));
           for (const bytes of events) {
             const { seq, epoch } = decodeEvent(bytes);
@@ -130,6 +136,40 @@ test('after a failed stream everything that was not acknowledged is sent again, 
   expect([...new Set(collector.seqs)]).toEqual(upTo(60));
   expect(new Set(collector.chains).size).toBe(60);
   expect(collector.streams).toBeGreaterThan(1);
+});
+
+test('an event that the collector takes for malformed is left out, with an event that says so; all others arrive', async () => {
+  const collector = await intake();
+  collector.malformed = [3, 4, 9];
+  const made = reporter(collector.address);
+  const chain = sampleChain();
+  for (let index = 0; index < 20; index++) {
+    if (index === 10) made.recordChain(chain);
+    await made.record(sampleHop());
+  }
+  await expect.poll(() => made.state().storedThrough, { timeout: 10_000, interval: 5 }).toBe(23);
+  expect([...new Set(collector.seqs)]).toEqual(upTo(23).filter((seq) => ![3, 4, 9].includes(seq)));
+  expect(collector.chains).toContain(chain.chainId.toString('hex'));
+  // Back to whole batches: nothing more is lost, and one stream does for the rest.
+  const { streams } = collector;
+  await made.record(sampleHop());
+  await stored(made);
+  expect(collector.streams).toBe(streams);
+});
+
+test('a wall clock that is set back while the collector is away does not hold up the delivery', async () => {
+  const collector = await intake();
+  collector.failAt = 1;
+  const made = reporter(collector.address);
+  const real = Date.now.bind(Date);
+  await made.record(sampleHop());
+  await expect.poll(() => collector.failAt).toBe(null);
+  const now = vi.spyOn(Date, 'now').mockImplementation(() => real() - 40_000);
+  try {
+    await stored(made);
+  } finally {
+    now.mockRestore();
+  }
 });
 
 test('a collector that acknowledges nothing gets a bounded amount, and the rest once it does', async () => {
