@@ -75,5 +75,10 @@ test('the walk-through, typed in its order, prints what the README shows', async
     await first.interrupt();
     await release();
   }
-  expect(existsSync(join(checkout, 'examples/notes/.behalf/mesh.json')), 'Ctrl-C ends the mesh in order').toBe(false);
+  const left = (path: string): boolean => existsSync(join(checkout, 'examples/notes', path));
+  expect(left('.behalf/mesh.json'), 'Ctrl-C ends the mesh in order').toBe(false);
+  // The state that docs/architecture.md names is where it says.
+  const state = [...readFileSync(root('docs/architecture.md'), 'utf8').matchAll(/`(\.behalf\/[\w./-]+)`/g)];
+  expect(state.length).toBeGreaterThan(9);
+  expect(state.map(([, path]) => path!).filter((path) => !left(path))).toEqual([]);
 }, 180_000);
