@@ -16,6 +16,7 @@ import { type RecordEvent, revocationEvent } from './events/events.ts';
 import { createExchange, type Exchange } from './exchange/exchange.ts';
 import { createProofChecker } from './exchange/proof-of-possession.ts';
 import { registerTokenExchange } from './exchange/token-endpoint.ts';
+import { createAddressOf } from './http/client-address.ts';
 import { createFrontDoor } from './http/front-door.ts';
 import type { AuthorityKeys } from './keys/keys.ts';
 import { createAccessTokens } from './oauth/access-tokens.ts';
@@ -36,6 +37,8 @@ export interface AuthorityDeps {
   readonly clients: readonly ClientConfig[];
   readonly accounts: readonly AccountConfig[];
   readonly accessTokenTtlS?: number | undefined;
+  /** Addresses and networks of the proxies before the HTTP port. */
+  readonly trustedProxies?: readonly string[] | undefined;
   /** Opened by the caller, closed by `close`. */
   readonly database: Database;
   readonly keys: AuthorityKeys;
@@ -147,6 +150,7 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     clientName: (id) => clientNames.get(id) ?? id,
     audience,
     secure,
+    addressOf: createAddressOf(deps.trustedProxies ?? []),
     clock,
   });
 

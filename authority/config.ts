@@ -11,6 +11,7 @@ export interface AuthorityConfig extends IdentityConfig {
     readonly listen: string;
     readonly issuer?: string;
     readonly meshListen?: string;
+    readonly trustedProxies?: readonly string[];
   };
   readonly collectorAddress: string;
   readonly accounts: readonly AccountConfig[];
@@ -108,6 +109,13 @@ export const AUTHORITY_SCHEMA = {
           format: 'uri',
           description:
             'The issuer, an https origin as browsers see it. Absent: `http://` and the loopback address listened on, for development.',
+        },
+        trustedProxies: {
+          type: 'array',
+          maxItems: 64,
+          items: { type: 'string', minLength: 1, maxLength: 64 },
+          description:
+            'Addresses and networks (`10.0.0.0/8`) of the proxies before this port. Only what they say in `X-Forwarded-For` counts for limits of sign-ins; without it all who come through one proxy share one limit.',
         },
         meshListen: {
           type: 'string',

@@ -113,6 +113,7 @@ async function open(
     clients: config.clients,
     accounts: config.accounts,
     accessTokenTtlS: config.accessTokenTtlS,
+    trustedProxies: config.http.trustedProxies,
     database,
     keys,
     snapshot: () => state.snapshot()?.snapshot ?? null,

@@ -5,6 +5,7 @@ import type { Clock } from '../../identity/index.ts';
 import type { PolicySnapshot } from '../../policy/snapshot/snapshot.ts';
 import type { ConsentChanges } from '../consent/consent-changes.ts';
 import type { Consents } from '../consent/consents.ts';
+import type { AddressOf } from '../http/client-address.ts';
 import type { Accounts } from '../sign-in/accounts.ts';
 import type { BrowserSessions } from '../sign-in/browser-sessions.ts';
 import type { SignInLimits } from '../sign-in/sign-in-limits.ts';
@@ -24,6 +25,8 @@ export interface PageDeps {
   readonly audience: string;
   /** Whether browsers reach us over https. */
   readonly secure: boolean;
+  /** Whose address a request comes from. */
+  readonly addressOf: AddressOf;
   readonly clock: Clock;
 }
 

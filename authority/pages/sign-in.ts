@@ -1,5 +1,6 @@
 /** Trying a password: limits, check, and the session cookie; the same for both forms that ask for one. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { countedAddress } from '../http/client-address.ts';
 import { setCookie } from '../http/cookies.ts';
 import type { AccountId } from '../sign-in/accounts.ts';
 import { BROWSER_SESSION_S } from '../sign-in/browser-sessions.ts';
@@ -14,13 +15,13 @@ const MAX_NAME_CHARACTERS = 128;
  * @throws {BehalfError} `rate_limited`, `overloaded`
  */
 export async function signIn(
-  { accounts, limits, sessions, secure }: PageDeps,
+  { accounts, limits, sessions, secure, addressOf }: PageDeps,
   request: IncomingMessage,
   response: ServerResponse,
   fields: URLSearchParams,
 ): Promise<AccountId | null> {
   const name = (fields.get('account') ?? '').slice(0, MAX_NAME_CHARACTERS);
-  const address = request.socket.remoteAddress ?? '';
+  const address = countedAddress(addressOf(request));
   limits.check(name, address);
   // Counted before the check, which takes time, so that many tries at once count as many.
   limits.failed(name, address);

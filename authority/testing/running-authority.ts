@@ -70,7 +70,12 @@ export function testSnapshot(): PolicySnapshot {
 
 /** Starts one. `close` leaves nothing behind. */
 export async function runAuthority(
-  options: { peerOf?: (request: IncomingMessage) => MeshPeer | null; log?: Logger; issuer?: string } = {},
+  options: {
+    peerOf?: (request: IncomingMessage) => MeshPeer | null;
+    log?: Logger;
+    issuer?: string;
+    trustedProxies?: readonly string[];
+  } = {},
 ): Promise<RunningAuthority> {
   const dataDir = mkdtempSync(join(tmpdir(), 'behalf-authority-'));
   const database = openDatabase(dataDir);
@@ -124,6 +129,7 @@ export async function runAuthority(
     },
     peerOf: options.peerOf ?? (() => null),
     mtlsTokenEndpoint: null,
+    trustedProxies: options.trustedProxies,
     clock,
     log: options.log ?? pino({ level: 'silent' }),
   });
