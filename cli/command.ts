@@ -30,7 +30,7 @@ type Value<F extends Flag> = F extends { readonly type: 'boolean' }
 export type Values<F extends Flags> = { readonly [K in keyof F]?: Value<F[K]> };
 
 /** Flags that every command has. */
-export const COMMON_FLAGS = {
+const COMMON_FLAGS = {
   help: { type: 'boolean', short: 'h', description: 'Show this help.' },
   json: { type: 'boolean', description: 'Answer for programs: the last line of standard output is one JSON object.' },
   'no-color': { type: 'boolean', description: 'No colour, also on a terminal (NO_COLOR does the same).' },

@@ -2,7 +2,7 @@
 import { parseSpiffeId, parseTrustDomain, type SpiffeId } from '../../identity/index.ts';
 import type { MeshPlan, PolicyFiles } from '../mesh/plan.ts';
 
-export const PAIR_DOMAIN = parseTrustDomain('dev.behalf.local');
+const PAIR_DOMAIN = parseTrustDomain('dev.behalf.local');
 export const PAIR_IDS = {
   near: workload('near'),
   far: workload('far'),

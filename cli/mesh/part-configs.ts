@@ -19,11 +19,11 @@ export interface MeshPaths {
 }
 
 /** Where the file with a part's join token is. */
-export function tokenFile(dir: StateDir, name: string): string {
+function tokenFile(dir: StateDir, name: string): string {
   return dir.file('tokens', name);
 }
 
-export function trustOf({ dir, bundleFile, port }: MeshPaths, plan: MeshPlan, name: string): TrustConfig {
+function trustOf({ dir, bundleFile, port }: MeshPaths, plan: MeshPlan, name: string): TrustConfig {
   return {
     caAddress: port('ca'),
     bundleFile,
@@ -33,7 +33,7 @@ export function trustOf({ dir, bundleFile, port }: MeshPaths, plan: MeshPlan, na
 }
 
 /** The plan's service of that name. @throws {BehalfError} `config_invalid` */
-export function serviceNamed(plan: MeshPlan, name: string, wantedBy: string): ServicePlan {
+function serviceNamed(plan: MeshPlan, name: string, wantedBy: string): ServicePlan {
   const found = plan.services.find((service) => service.name === name);
   if (found === undefined)
     throw new BehalfError('config_invalid', { key: wantedBy, why: `names ${name}, which is no service here` });

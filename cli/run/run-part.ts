@@ -77,7 +77,7 @@ export async function runPart<C>({ part, config, level, start }: RunPart<C>): Pr
 }
 
 /** A system error at start in our own words, so that the supervisor and a person see the same code. */
-export function asRefusal(thrown: unknown): Error {
+function asRefusal(thrown: unknown): Error {
   if (thrown instanceof BehalfError || !(thrown instanceof Error))
     return thrown instanceof Error ? thrown : new Error(String(thrown));
   const { code, path, syscall, address, port } = thrown as NodeJS.ErrnoException & { address?: string; port?: number };
