@@ -9,6 +9,8 @@ const MOST_A_SWEEP = 1_000;
 export interface Findings {
   /** Notes that numbers are missing in a reporter's sequence. Part of the transaction that stores what came after them. */
   readonly gap: (at: { reporter: string; epoch: Buffer; from: number; to: number; nowUs: number }) => void;
+  /** Notes an event that tells the side of somebody else. Part of the transaction that stores it. */
+  readonly foreignSide: (at: { reporter: string; hopId: Buffer; claimed: string; nowUs: number }) => void;
   /** Notes hops whose other side is overdue, and resolves those whose other side came. Gives how many of each. */
   readonly sweep: (nowUs: number) => { found: number; resolved: number };
 }
@@ -25,7 +27,9 @@ export function createFindings(database: DatabaseSync): Findings {
     `SELECT hop_id FROM calls WHERE finding = 1 AND due & ~sides = 0 LIMIT ${MOST_A_SWEEP}`,
   );
   const mark = database.prepare('UPDATE calls SET finding = ? WHERE hop_id = ?');
-  const resolve = database.prepare("UPDATE findings SET resolved_us = ? WHERE key = ? AND kind <> 'sequence_gap'");
+  const resolve = database.prepare(
+    "UPDATE findings SET resolved_us = ? WHERE key = ? AND kind IN ('caller_without_callee', 'callee_without_caller')",
+  );
 
   const sides = database.prepare(
     'SELECT s.reporter, e.caller, e.callee FROM events e JOIN sources s ON s.id = e.source_id WHERE e.hop_id = ? AND e.kind = 4',
@@ -36,6 +40,10 @@ export function createFindings(database: DatabaseSync): Findings {
       const kind: FindingKind = 'sequence_gap';
       const detail = { reporter, epoch: epoch.toString('hex'), from, to, missing: to - from + 1 };
       add.run(kind, `${reporter} ${epoch.toString('hex')} ${from}`, nowUs, JSON.stringify(detail));
+    },
+    foreignSide({ reporter, hopId, claimed, nowUs }) {
+      const kind: FindingKind = 'foreign_side';
+      add.run(kind, `${reporter} ${keyOf(hopId)}`, nowUs, JSON.stringify({ reporter, claimed }));
     },
     sweep(nowUs) {
       const found = overdue.all(nowUs - OVERDUE_US);

@@ -20,8 +20,10 @@ export interface SideReport {
   readonly denied: boolean;
 }
 
-export function reportOf(hop: Hop): SideReport {
+/** What a reporter's event says about its hop. Only whom a side is of may report it: for another it counts as no side. */
+export function reportOf(hop: Hop, reporter: string): SideReport {
   const denied = hop.outcome === 'OUTCOME_REFUSED';
+  if (!isOwnSide(hop, reporter)) return { side: 0, due: 0, denied: false };
   switch (hop.side) {
     case 'SIDE_CALLER':
       return { side: SIDE_CALLER_BIT, due: SIDE_CALLER_BIT | (reachedCallee(hop) ? SIDE_CALLEE_BIT : 0), denied };
@@ -35,6 +37,11 @@ export function reportOf(hop: Hop): SideReport {
     default:
       throw new Error(`no such side ${hop.side satisfies never}`);
   }
+}
+
+/** Whether the side that an event tells is its reporter's; else a third one could make a hop look whole, or denied. */
+export function isOwnSide({ side, caller, callee }: Hop, reporter: string): boolean {
+  return (side === 'SIDE_CALLER' ? caller : callee) === reporter;
 }
 
 /** Whether the callee must have seen the call: not if the caller's own sidecar refused it, nor if it never got there for sure. */

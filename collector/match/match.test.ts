@@ -28,7 +28,8 @@ function openFindings(): { kind: string; key: string }[] {
 }
 
 function dueOf(overrides: Partial<Hop>): number {
-  return reportOf(sampleHop(overrides).hop).due;
+  const { hop } = sampleHop(overrides);
+  return reportOf(hop, hop.side === 'SIDE_CALLER' ? ORDERS : PAYMENTS).due;
 }
 
 test('which sides are due follows from what the first one says', () => {
@@ -135,4 +136,46 @@ test('however often and in whatever pieces events are sent, each is stored once 
     ),
     { numRuns: 15 },
   );
+});
+
+test('a side that another one tells makes no hop whole, and is a finding of its own', async () => {
+  const { hop } = sampleHop({ side: 'SIDE_CALLEE' });
+  const mallory = 'spiffe://shop.example/mallory';
+  await record.put({ reporter: PAYMENTS, firstSeq: 1, events: [{ body: 'hop', hop }] });
+  await record.put({
+    reporter: mallory,
+    firstSeq: 1,
+    events: [sampleHop({ hopId: hop.hopId, side: 'SIDE_CALLER', outcome: 'OUTCOME_REFUSED', refusedBy: PAYMENTS })],
+  });
+  nowUs += OVERDUE_US + 1;
+  record.writer.sweep();
+  const key = hop.hopId.toString('base64url');
+  expect(openFindings()).toEqual([
+    { kind: 'foreign_side', key: `${mallory} ${key}` },
+    { kind: 'callee_without_caller', key },
+  ]);
+  expect(record.reader.totals(nowUs)).toMatchObject({ hops: 1, denied: 0, oneSided: 1 });
+});
+
+test('a chain of characters that its id does not cover cannot take the place of the true one', async () => {
+  const chain = sampleChain();
+  const forged = {
+    ...chain,
+    txnToken: String.fromCharCode(chain.txnToken.charCodeAt(0) + 256) + chain.txnToken.slice(1),
+  };
+  const put = (body: typeof chain) => record.put({ reporter: ORDERS, firstSeq: 1, events: [], chains: [body] });
+  await expect(put(forged)).rejects.toMatchObject({ code: 'request_malformed' });
+  await put(chain);
+  expect(record.reader.chainById(chain.chainId)?.chain).toEqual(chain);
+});
+
+test('a request with more events than a turn should take, or a chain beyond all limits, is refused', async () => {
+  const many = Array.from({ length: 4_097 }, () => ({ body: 'part', part: { state: 's', detail: '' } }) as const);
+  await expect(record.put({ reporter: ORDERS, firstSeq: 1, events: many })).rejects.toMatchObject({
+    code: 'request_malformed',
+  });
+  const chain = sampleChain('x'.repeat(70_000));
+  await expect(record.put({ reporter: ORDERS, firstSeq: 1, events: [], chains: [chain] })).rejects.toMatchObject({
+    code: 'request_malformed',
+  });
 });

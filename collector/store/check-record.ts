@@ -128,9 +128,10 @@ function checkCalls(database: DatabaseSync): void {
   for (const row of database.prepare('SELECT hop_id, sides, due, denied FROM calls').iterate()) {
     const expected = { sides: 0, due: 0, denied: 0 };
     for (const { entry } of reports.all(row.hop_id ?? null)) {
-      const event = decodeEvent(decodeLogEntry(bytes(entry)).event);
+      const { reporter, event: encoded } = decodeLogEntry(bytes(entry));
+      const event = decodeEvent(encoded);
       if (event.body !== 'hop') continue;
-      const { side, due, denied } = reportOf(event.hop);
+      const { side, due, denied } = reportOf(event.hop, reporter);
       expected.sides |= side;
       expected.due |= due;
       expected.denied |= denied ? 1 : 0;

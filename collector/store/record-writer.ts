@@ -7,7 +7,7 @@ import { chainIdOf, type Event, type PartedEvent, parseEvent, partEvent } from '
 import { BehalfError } from '../../errors/index.ts';
 import type { ChainBody, ReportRequest } from '../../proto/behalf/audit/v1/audit.ts';
 import { createFindings } from '../match/findings.ts';
-import { reportOf } from '../match/match-sides.ts';
+import { isOwnSide, reportOf } from '../match/match-sides.ts';
 import { encodeChainBody, subjectOfChain } from './chain-body.ts';
 import { columnsOf } from './columns.ts';
 import { chainPlace, eventPlace } from './places.ts';
@@ -47,23 +47,40 @@ interface Source {
   missing: number;
 }
 
+/** Events of one request: more would keep the event loop, and so every other reporter, too long. Reporters send far fewer. */
+const MAX_REQUEST_EVENTS = 4_096;
+/** Longest chain body: what fits into a spool's record. WIRE.md allows a quarter of it. */
+const MAX_CHAIN_BYTES = 65_536;
+
 /** Sources kept in memory; beyond it they are read again. */
 const MAX_CACHED_SOURCES = 10_000;
 
 /**
  * Reads a request.
- * @throws {BehalfError} `request_malformed` for an event that is not canonical, or a chain that is not what its id says
+ * @throws {BehalfError} `request_malformed` for too many events, one that is not canonical, or a chain that is not what its id
+ *   says
  */
 export function parseReport(reporter: string, request: ReportRequest): Report {
+  if (request.events.length > MAX_REQUEST_EVENTS)
+    throw new BehalfError('request_malformed', { why: 'too many events in one request', limit: MAX_REQUEST_EVENTS });
   const events = request.events.map((bytes) => {
     const event = parseEvent(bytes);
     return { event, parted: partEvent(reporter, event) };
   });
-  for (const chain of request.chains) {
-    if (!chainIdOf(chain).equals(chain.chainId))
-      throw new BehalfError('request_malformed', { why: 'chain id does not fit the chain' });
-  }
+  for (const chain of request.chains) checkChain(chain);
   return { reporter, events, chains: request.chains };
+}
+
+function checkChain(chain: ChainBody): void {
+  const texts = [chain.txnToken, chain.delegationChain, chain.delegationCredentials];
+  if (texts.reduce((length, text) => length + text.length, 0) > MAX_CHAIN_BYTES)
+    throw new BehalfError('request_malformed', { why: 'chain too large' });
+  // The id is a hash over bytes: of other characters than ASCII it sees a part only, so that another body could take the place
+  // of the true one, which is then stored never.
+  if (texts.some((text) => Buffer.byteLength(text, 'utf8') !== text.length))
+    throw new BehalfError('request_malformed', { why: 'chain is not ASCII' });
+  if (!chainIdOf(chain).equals(chain.chainId))
+    throw new BehalfError('request_malformed', { why: 'chain id does not fit the chain' });
 }
 
 /** Takes over the writing of a record. `nowUs` is the collector's clock. */
@@ -131,7 +148,7 @@ export function createRecordWriter(database: DatabaseSync, nowUs: () => number):
     statements.putChain.run(chain.chainId, subject.id, body);
   }
 
-  function storeEvent(source: Source, event: Event, parted: PartedEvent): void {
+  function storeEvent(source: Source, reporter: string, { event, parted }: Report['events'][number]): void {
     const index = size;
     const columns = columnsOf(event);
     let [subjectId, secret, chain]: [number | null, Buffer | null, number | null] = [null, null, null];
@@ -162,7 +179,11 @@ export function createRecordWriter(database: DatabaseSync, nowUs: () => number):
       txn,
     );
     if (event.body === 'hop' && hop_id !== null) {
-      const { side: bit, due, denied } = reportOf(event.hop);
+      const { side: bit, due, denied } = reportOf(event.hop, reporter);
+      if (!isOwnSide(event.hop, reporter)) {
+        const claimed = event.hop.side === 'SIDE_CALLER' ? event.hop.caller : event.hop.callee;
+        findings.foreignSide({ reporter, hopId: hop_id, claimed, nowUs: nowUs() });
+      }
       statements.joinCall.run(hop_id, bit, due, denied ? 1 : 0, nowUs());
     }
     size++;
@@ -187,7 +208,7 @@ export function createRecordWriter(database: DatabaseSync, nowUs: () => number):
           for (const { event, parted } of events) {
             const source = sourceOf(reporter, event.epoch);
             if (isNew(source, reporter, event)) {
-              storeEvent(source, event, parted);
+              storeEvent(source, reporter, { event, parted });
               entries.push(parted.entry);
             }
             touched.add(source);

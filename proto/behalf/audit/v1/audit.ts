@@ -267,7 +267,7 @@ export interface GetInclusionProofResponse {
   readonly entry: Buffer;
 }
 
-export type FindingKind = 'caller_without_callee' | 'callee_without_caller' | 'sequence_gap';
+export type FindingKind = 'caller_without_callee' | 'callee_without_caller' | 'sequence_gap' | 'foreign_side';
 export interface Finding {
   readonly id: number;
   readonly kind: FindingKind;
