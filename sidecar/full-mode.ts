@@ -132,6 +132,8 @@ export function startFullMode({ config, identity, reporter, peerNamed, log, sign
   });
   const sweeper = setInterval(() => {
     env.chains.evictExpired(nowS());
+    env.links.evictExpired(nowS());
+    roots.evictExpired(nowS());
     env.hopWindow.forgetIdle(nowS());
   }, SWEEP_MS);
   sweeper.unref();

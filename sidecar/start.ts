@@ -66,83 +66,93 @@ export async function runSidecar(
   const config = checkConfig(resolveConfig(given));
   const me = parseSpiffeId(config.service);
   if (identity.spiffeId !== me) throw new BehalfError('config_invalid', { service: me, issued: identity.spiffeId });
-  const stop = new AbortController();
+  const ends: End[] = [];
   try {
-    return await openParts(config, identity, deps, stop);
+    const ready = await openParts(config, identity, deps, ends);
+    const closed = whenAborted(deps.signal).then(async () => {
+      await closeAll(ends, deps.log);
+      await identity.close();
+    });
+    return { ready, closed };
   } catch (thrown) {
-    stop.abort();
+    await closeAll(ends, deps.log);
     throw thrown;
   }
 }
 
+/** What ends a part that was opened; the last one opened ends first. */
+type End = () => void | Promise<void>;
+
+/** Opens part after part; what is open stands in `ends`, also where a later one fails. */
 async function openParts(
   config: ResolvedSidecarConfig,
   identity: OwnIdentity,
-  { log, signal }: SidecarDeps,
-  stop: AbortController,
-): Promise<RunningSidecar> {
+  { log, signal: stopping }: SidecarDeps,
+  ends: End[],
+): Promise<SidecarReady> {
+  const stop = new AbortController();
+  const { signal } = stop;
+  ends.push(() => stop.abort());
   const reporter = openReporter({
     spoolDir: join(config.dataDir, 'spool'),
     collectorAddress: config.collectorAddress,
     identity,
     log,
-    signal: stop.signal,
+    signal,
     ...(config.audit?.durability === undefined ? {} : { durability: config.audit.durability }),
   });
-  const refused = openRefused(reporter, stop.signal);
+  ends.push(reporter.close);
+  ends.push(() => reporter.record({ body: 'part', part: { state: 'stopped', detail: 'sidecar' } }));
+  const refused = openRefused(reporter, signal);
   const onRefused = refused.record;
+  ends.push(refused.close);
   const peers = config.peers.map(peerOf);
   const byName = new Map(peers.map((peer) => [peer.name, peer]));
   const peerNamed = (authority: string) => byName.get(hostOf(authority)) ?? null;
-  const full =
-    config.mode === 'full' ? startFullMode({ config, identity, reporter, peerNamed, log, signal: stop.signal }) : null;
-  const hooks = full?.hooks ?? mtlsHooks(identity, reporter, peerNamed);
-  await full?.settled(signal);
-  const guard = createUidGuard({ allowedUid: config.allowedUid ?? null, log });
+  const full = config.mode === 'full' ? startFullMode({ config, identity, reporter, peerNamed, log, signal }) : null;
+  if (full !== null) ends.push(full.close);
+  await full?.settled(stopping);
+  const localApi = await openLocalApi({ config, full, identity, reporter, onRefused, log, signal });
+  if (localApi !== null) ends.push(localApi.close);
+  const workloadApi = await openWorkloadApi(config, identity, log, signal);
+  if (workloadApi !== null) ends.push(workloadApi.close);
+  // Last, so that it ends first: calls under way may still ask the local API.
   const plane = await startDataPlane({
     config,
     identity,
-    hooks,
+    hooks: full?.hooks ?? mtlsHooks(identity, reporter, peerNamed),
     peers,
-    guard,
+    guard: createUidGuard({ allowedUid: config.allowedUid ?? null, log }),
     endpointsOf: full?.endpointsOf ?? noEndpoints,
     onRefused,
     log,
   });
-  const localApi = await openLocalApi({ config, full, identity, reporter, onRefused, log, signal: stop.signal });
-  const workloadApi = await openWorkloadApi(config, identity, log, stop.signal);
-  await reporter.record({ body: 'part', part: { state: 'started', detail: 'sidecar' } });
-
-  const closed = new Promise<void>((resolve) => {
-    const end = (): void => {
-      void close().then(resolve, (thrown) => {
-        log.error({ err: thrown }, 'sidecar did not end cleanly');
-        resolve();
-      });
-    };
-    if (signal.aborted) end();
-    else signal.addEventListener('abort', end, { once: true });
+  ends.push(plane.close);
+  await reporter.record({ body: 'part', part: { state: 'started', detail: 'sidecar' } }).catch((thrown) => {
+    // A full spool denies calls until there is room; the sidecar itself goes on.
+    log.error({ err: thrown }, 'start could not be put on record');
   });
-
-  async function close(): Promise<void> {
-    await plane.close();
-    await localApi?.close();
-    await workloadApi?.close();
-    await full?.close();
-    await refused.close();
-    await reporter.record({ body: 'part', part: { state: 'stopped', detail: 'sidecar' } }).catch(() => undefined);
-    await reporter.close();
-    stop.abort();
-    await identity.close();
-  }
-
-  const ready: SidecarReady = {
+  return {
     service: identity.spiffeId,
     ...plane.addresses,
     localApi: localApi?.address ?? null,
     workloadApi: workloadApi === null ? null : (config.workloadApi?.socket ?? null),
   };
-  return { ready, closed };
+}
+
+async function closeAll(ends: End[], log: Logger): Promise<void> {
+  for (const end of ends.splice(0).reverse()) {
+    try {
+      await end();
+    } catch (thrown) {
+      log.warn({ err: thrown }, 'a part of the sidecar did not end cleanly');
+    }
+  }
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 function mtlsHooks(

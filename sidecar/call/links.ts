@@ -6,7 +6,7 @@ import { mintLink, type OutgoingChain, type VerifiedChain, type VerifiedRoot } f
 import type { SpiffeId } from '../../identity/index.ts';
 import type { IssuedIdentity } from '../../identity/own/own-identity.ts';
 
-const MAX_LINKS_KEPT = 8_192;
+const MAX_LINKS_KEPT = 4_096;
 /** A link is sent again only while this much of its life is left. */
 const REUSE_LEFT_S = 5;
 const JTI_BYTES = 12;
@@ -24,6 +24,8 @@ export interface LinkCache {
   get(order: LinkOrder): { readonly chain: OutgoingChain; readonly isNew: boolean };
   /** Forgets everything, as after a revocation. */
   clear(): void;
+  /** Forgets what has ended. */
+  evictExpired(nowS: number): void;
 }
 
 export function createLinkCache(random: (bytes: number) => Buffer): LinkCache {
@@ -40,5 +42,8 @@ export function createLinkCache(random: (bytes: number) => Buffer): LinkCache {
       return { chain, isNew: true };
     },
     clear: () => kept.clear(),
+    evictExpired(nowS) {
+      for (const [key, { expS }] of kept) if (expS <= nowS) kept.delete(key);
+    },
   };
 }

@@ -25,7 +25,8 @@ const LEFT_S = 5;
 
 export interface Roots extends RootSource {
   revoke(revocation: Revocation, source: RevocationSource): void;
-  clear(): void;
+  /** Forgets what has ended. */
+  evictExpired(nowS: number): void;
 }
 
 export interface RootsOptions {
@@ -110,6 +111,8 @@ export function createRoots({ exchange, identity, nowS, reuseS, context }: Roots
     revoke(revocation, source) {
       for (const [key, { root }] of kept) if (revocationHits(revocation, source, root.revocable)) kept.delete(key);
     },
-    clear: () => kept.clear(),
+    evictExpired(nowS) {
+      for (const [key, { root }] of kept) if (root.expS <= nowS) kept.delete(key);
+    },
   };
 }
