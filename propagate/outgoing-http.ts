@@ -22,6 +22,8 @@ function onRequestCreated(message: unknown): void {
   request.setHeader(CONTEXT_HEADER, handle);
 }
 
-function onResponse(response: IncomingMessage): void {
+function onResponse(this: ClientRequest, response: IncomingMessage): void {
   bindEmitter(response, currentHandle());
+  // Node throws away an answer that nobody listens for, and frees its connection. It takes us for somebody.
+  if (this.listenerCount('response') === 1) response.resume();
 }

@@ -154,6 +154,10 @@ test('a header that the app sets itself stays', async () => {
   expect(await askHttp('own-fetch', 'theirs')).toBe('own');
 });
 
+test('an answer that the app does not listen for frees its connection, as without the hook', async () => {
+  expect(await askHttp('unheard', 'theirs')).toBe('theirs');
+});
+
 test('a handle goes to this machine alone, also when a redirect leads away', async () => {
   expect(await askHttp('elsewhere-http', 'secret')).toBe(NONE);
   expect(await askHttp('elsewhere-redirect', 'secret')).toBe(NONE);

@@ -73,8 +73,8 @@ export function compileCedar({ schema, policies }: PolicySnapshot['cedar']): Ced
  * A policy that errors is an error of the whole: Cedar skips it, but a skipped `forbid` would allow.
  */
 export function evaluate(program: CedarProgram, question: Question, { checked }: { checked: boolean }): Evaluation {
-  const id = slotOf(program);
   try {
+    const id = slotOf(program);
     const answer = checked
       ? statefulIsAuthorized({ ...question, preparsedSchemaName: id, validateRequest: true, preparsedPolicySetId: id })
       : statefulIsAuthorized({ ...question, preparsedPolicySetId: id });
@@ -167,7 +167,8 @@ function slotOf(program: CedarProgram): string {
     touch(program.digest, held);
     return slotId(held);
   }
-  const slot = slots.size < SLOTS ? slots.size : takeOldest();
+  const slot = freeSlot();
+  // Should one of the two fail, the slot holds a mixture: it stays free, and the next program overwrites it.
   const id = slotId(slot);
   const schema = preparseSchema(id, program.schema);
   if (schema.type === 'failure') throw cedarDefect('cedar.schema', schema.errors);
@@ -187,10 +188,14 @@ function touch(digest: string, slot: number): void {
   slots.set(digest, slot);
 }
 
-function takeOldest(): number {
-  for (const [digest, slot] of slots) {
-    slots.delete(digest);
-    return slot;
+/** A slot that no program holds; at the limit that of the program used longest ago. */
+function freeSlot(): number {
+  if (slots.size >= SLOTS) {
+    const oldest = slots.keys().next();
+    if (!oldest.done) slots.delete(oldest.value);
   }
-  return 0;
+  const held = new Set(slots.values());
+  let slot = 0;
+  while (held.has(slot)) slot += 1;
+  return slot;
 }

@@ -103,8 +103,11 @@ function checkReferences(snapshot: PolicySnapshot): void {
   });
   for (const [id, workload] of Object.entries(snapshot.workloads)) {
     checkScopes(workload.entry_ceiling ?? [], `workloads.${id}.entry_ceiling`);
+    const owns = new Set<string>();
     workload.own.forEach((own, index) => {
       const place = `workloads.${id}.own[${index}]`;
+      if (owns.has(own.to)) throw invalid(place, 'stands twice');
+      owns.add(own.to);
       checkService(own.to, `${place}.to`);
       checkScopes(own.scopes, `${place}.scopes`);
       if (!edges.has(`${id} ${own.to}`)) throw invalid(place, 'has no edge of its own');

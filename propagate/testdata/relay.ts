@@ -68,6 +68,12 @@ const WAYS: Record<string, () => Promise<string>> = {
       const request = http.get(new URL('/break', ECHO_HTTP), { agent }, () => reject(new Error('answered')));
       request.on('error', () => viaHttp({}).then(resolve, reject));
     }),
+  /** Nobody listens for the first answer; its connection has to come free for the second. */
+  unheard: () => {
+    const one = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    http.request(new URL(ECHO_HTTP), { agent: one }).end();
+    return viaHttp({ agent: one }).finally(() => one.destroy());
+  },
   own: () => viaHttp({ headers: { 'Delegation-Context': 'own' } }),
   'own-fetch': async () => (await fetch(ECHO_HTTP, { headers: { 'DELEGATION-CONTEXT': 'own' } })).text(),
   'elsewhere-http': () =>
