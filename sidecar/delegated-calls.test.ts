@@ -1,8 +1,9 @@
 /** User calls and own calls through real sidecars: context, narrowing, facts, refusals, and what is on record of them. */
 import type http from 'node:http';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Hop } from '../proto/behalf/audit/v1/audit.ts';
 import { ask, type Echo, echo, type Reply, startHttp1App, type TestApp } from './testing/apps.ts';
+import { eventually } from './testing/eventually.ts';
 import { startTestMesh, type TestMesh, type TestSidecar } from './testing/mesh.ts';
 import { shopSnapshot } from './testing/shop.ts';
 
@@ -38,9 +39,9 @@ beforeAll(async () => {
     peers: [toOrders],
   });
   inventory = await mesh.sidecar('inventory', { mesh: port, peers: [toPayments], app: await app() });
-  await vi.waitFor(async () => expect((await entry('/orders/1')).status).toBe(200), { timeout: 5_000 });
+  await eventually(async () => expect((await entry('/orders/1')).status).toBe(200));
   // The first whole request is on record before the first test counts.
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(mesh.hops().some((hop, _i, all) => all.filter((o) => o.requestId.equals(hop.requestId)).length === 5)).toBe(
       true,
     ),
@@ -94,14 +95,11 @@ function entry(
 /** All `count` hops of the newest request that has one like that. */
 async function requestWith(like: (hop: Hop) => boolean, count: number): Promise<Hop[]> {
   let found: Hop[] = [];
-  await vi.waitFor(
-    () => {
-      const newest = mesh.hops().findLast(like);
-      found = mesh.hops().filter((hop) => newest !== undefined && hop.requestId.equals(newest.requestId));
-      expect(found.length).toBe(count);
-    },
-    { timeout: 5_000 },
-  );
+  await eventually(() => {
+    const newest = mesh.hops().findLast(like);
+    found = mesh.hops().filter((hop) => newest !== undefined && hop.requestId.equals(newest.requestId));
+    expect(found.length).toBe(count);
+  });
   return found;
 }
 
@@ -121,7 +119,7 @@ test('a user’s request crosses three services; each sees the user, and what is
   expect(
     Object.keys(seen.headers).filter((name) => /^(txn-token|delegation-(chain|credentials|hop|slot))$/.test(name)),
   ).toEqual([]);
-  await vi.waitFor(() => expect(mesh.hops().length).toBe(before + 5), { timeout: 5_000 });
+  await eventually(() => expect(mesh.hops().length).toBe(before + 5));
   const hops = mesh.hops().slice(before);
   expect(new Set(hops.map((hop) => hop.requestId.toString('hex'))).size).toBe(1);
   const root = hops.find((hop) => hop.side === 'SIDE_ENTRY');
@@ -225,7 +223,7 @@ test('clients outside see delegation_refused for what the mesh refuses inside', 
   expect(reply.status).toBe(403);
   const problem = JSON.parse(reply.body);
   expect(problem).toMatchObject({ code: 'delegation_refused' });
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(
       mesh.hops().some((hop) => hop.hopId.toString('base64url') === problem.hop && hop.code === 'route_unknown'),
     ).toBe(true),

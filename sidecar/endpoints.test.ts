@@ -1,6 +1,7 @@
 /** Several endpoints of one peer: calls spread, and one that stops or dies takes none with it that it had not begun. */
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask, startHttp1App, type TestApp } from './testing/apps.ts';
+import { eventually } from './testing/eventually.ts';
 import { startTestMesh, type TestMesh, type TestSidecar } from './testing/mesh.ts';
 import { shopSnapshot } from './testing/shop.ts';
 
@@ -46,7 +47,7 @@ test('calls go to all endpoints, and one that stops under load fails none', { ti
       }
     }),
   );
-  await vi.waitFor(() => expect(done).toBeGreaterThan(100), { timeout: 10_000 });
+  await eventually(() => expect(done).toBeGreaterThan(100));
   const serials = () =>
     new Set(
       mesh
@@ -54,10 +55,10 @@ test('calls go to all endpoints, and one that stops under load fails none', { ti
         .filter(({ side }) => side === 'SIDE_CALLER')
         .map(({ peerSerial }) => peerSerial.toString('hex')),
     );
-  await vi.waitFor(() => expect(serials().size).toBe(2));
+  await eventually(() => expect(serials().size).toBe(2));
   await first.stop();
   const atStop = done;
-  await vi.waitFor(() => expect(done).toBeGreaterThan(atStop + 100), { timeout: 10_000 });
+  await eventually(() => expect(done).toBeGreaterThan(atStop + 100));
   running = false;
   await load;
   expect(failures).toEqual([]);

@@ -1,8 +1,9 @@
 /** Mutual TLS and the record alone: `mode: mtls`. */
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildSnapshot } from '../policy/index.ts';
 import { SHOP_FILES } from '../policy/testing/shop.ts';
 import { ask, type Echo, startHttp1App, type TestApp } from './testing/apps.ts';
+import { eventually } from './testing/eventually.ts';
 import { startTestMesh, type TestMesh, type TestSidecar } from './testing/mesh.ts';
 
 let mesh: TestMesh;
@@ -43,7 +44,7 @@ test('a call goes through both sidecars and both sides are on record under one h
   const seen = JSON.parse(reply.body) as Echo;
   expect(seen).toMatchObject({ method: 'POST', url: '/charge?x=1', body: 'hello' });
   expect(seen.headers['host']).toBe('payments');
-  await vi.waitFor(() => expect(mesh.hops().length).toBe(before + 2));
+  await eventually(() => expect(mesh.hops().length).toBe(before + 2));
   const [a, b] = mesh.hops().slice(before);
   expect(a?.hopId).toEqual(b?.hopId);
   expect(new Set([a?.side, b?.side])).toEqual(new Set(['SIDE_CALLER', 'SIDE_CALLEE']));

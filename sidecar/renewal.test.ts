@@ -1,6 +1,7 @@
 /** Certificates that are replaced all the time under load: no call fails, and new ones are used (DESIGN section 3). */
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask, startHttp1App, type TestApp } from './testing/apps.ts';
+import { eventually } from './testing/eventually.ts';
 import { startTestMesh, type TestMesh, type TestSidecar } from './testing/mesh.ts';
 import { shopSnapshot } from './testing/shop.ts';
 
@@ -28,7 +29,7 @@ beforeAll(async () => {
     { peers: [{ name: 'payments', id: mesh.id('payments'), listen: '127.0.0.1:0', endpoints }] },
     { ttlS: TTL_S },
   );
-  await vi.waitFor(async () => expect((await call()).status).toBe(200), { timeout: 5_000 });
+  await eventually(async () => expect((await call()).status).toBe(200));
 });
 
 afterAll(async () => {

@@ -3,9 +3,10 @@ import { randomBytes } from 'node:crypto';
 import http from 'node:http';
 import http2 from 'node:http2';
 import * as grpc from '@grpc/grpc-js';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { errorOfCall } from '../identity/mtls/index.ts';
 import { ask, startHttp1App, type TestApp } from './testing/apps.ts';
+import { eventually } from './testing/eventually.ts';
 import { startTestMesh, type TestMesh, type TestSidecar } from './testing/mesh.ts';
 import { shopSnapshot } from './testing/shop.ts';
 
@@ -40,10 +41,8 @@ beforeAll(async () => {
     ],
   });
   client = new grpc.Client(orders.ready.peers['rpc'] as string, grpc.credentials.createInsecure());
-  await vi.waitFor(async () => expect((await ask(local(), { method: 'POST', path: '/charges' })).status).toBe(200), {
-    timeout: 5_000,
-  });
-  await vi.waitFor(async () => expect((await unary('ping')).toString()).toBe('ping'), { timeout: 5_000 });
+  await eventually(async () => expect((await ask(local(), { method: 'POST', path: '/charges' })).status).toBe(200));
+  await eventually(async () => expect((await unary('ping')).toString()).toBe('ping'));
 });
 
 afterAll(async () => {
@@ -178,7 +177,7 @@ test('the four kinds of gRPC calls go through with their trailers', async () => 
     else chat.end();
   }
   expect(said).toEqual(['a', 'b1', 'b2']);
-  await vi.waitFor(() => {
+  await eventually(() => {
     const statuses = mesh
       .hops()
       .filter(({ protocol }) => protocol === 'grpc')
@@ -231,7 +230,7 @@ test('trailers of HTTP/1.1 go through, and an app that breaks off never looks fi
   expect(trailers).toEqual({ 'x-sum': '42' });
   const broken = await ask(local(), { path: '/any/break' });
   expect(broken).toMatchObject({ status: 200, body: 'half', whole: false });
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(
       mesh.ends().filter(({ outcome, code }) => outcome === 'OUTCOME_FAILED' && code === 'upstream_unavailable').length,
     ).toBe(2),
@@ -242,7 +241,7 @@ test('a call without an answer within a second is on record as going on, and clo
   const before = mesh.ends().length;
   const reply = await ask(local(), { path: '/any/late' });
   expect(reply).toMatchObject({ status: 200, body: 'late', whole: true });
-  await vi.waitFor(() => expect(mesh.ends().length).toBe(before + 2));
+  await eventually(() => expect(mesh.ends().length).toBe(before + 2));
   const [end] = mesh.ends().slice(before);
   const sides = mesh.hops().filter(({ hopId }) => hopId.equals(end?.hopId as Buffer));
   expect(sides.map(({ goesOn, httpStatus }) => [goesOn, httpStatus])).toEqual([
@@ -265,7 +264,7 @@ test('a client that goes away ends its call on both sides', async () => {
     });
     request.on('error', () => undefined);
   });
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(
       mesh
         .ends()
@@ -299,7 +298,7 @@ test('a withdrawal ends a running HTTP/1.1 answer within a second, unfinished, a
   expect(body).toBe('first');
   expect(whole).toBe(false);
   expect(ms).toBeLessThan(1_000);
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(mesh.ends()).toContainEqual(
       expect.objectContaining({ outcome: 'OUTCOME_ENDED', code: 'consent_withdrawn', side: 'SIDE_ENTRY' }),
     ),
@@ -326,7 +325,7 @@ test('an HTTP/2 client of the app’s side sees a reset, not a clean end, when i
       .hops()
       .slice(before)
       .find(({ carrier, goesOn }) => carrier === 'own' && goesOn);
-  await vi.waitFor(() => expect(ours()).toBeDefined());
+  await eventually(() => expect(ours()).toBeDefined());
   mesh.revoke({ kind: 'txn', value: ours()?.txn as string, before: Math.floor(Date.now() / 1000) });
   expect(await code).toBe(http2.constants.NGHTTP2_CANCEL);
   session.destroy();
@@ -348,7 +347,7 @@ test('a revocation of the acting workload ends its gRPC stream with a status on 
   const error = await ended;
   expect(error.code).toBe(grpc.status.PERMISSION_DENIED);
   expect(error.details).toMatch(/^delegation_revoked:/);
-  await vi.waitFor(() => {
+  await eventually(() => {
     const sides = mesh
       .ends()
       .filter(({ code }) => code === 'delegation_revoked')

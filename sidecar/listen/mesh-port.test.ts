@@ -1,11 +1,12 @@
 /** The mTLS port against peers that a sidecar would never be: each misbehaviour has its code, and stands on record. */
 import http2 from 'node:http2';
 import { connect, type TLSSocket } from 'node:tls';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { mintLink, type OutgoingChain } from '../../delegation/index.ts';
 import { certificatesToPem } from '../../identity/svid/index.ts';
 import { createTestIssuer, newKeyPair, type TestIdentity } from '../../identity/testing/issuer.ts';
 import { startHttp1App, type TestApp } from '../testing/apps.ts';
+import { eventually } from '../testing/eventually.ts';
 import { startTestMesh, type TestMesh, type TestSidecar } from '../testing/mesh.ts';
 import { shopSnapshot } from '../testing/shop.ts';
 
@@ -24,7 +25,7 @@ beforeAll(async () => {
   });
   orders = await mesh.issuer.issue(mesh.id('orders'));
   storefront = await mesh.issuer.issue(mesh.id('storefront'));
-  await vi.waitFor(async () => expect((await call(orders, chainFields(chain()))).status).toBe(200), { timeout: 5_000 });
+  await eventually(async () => expect((await call(orders, chainFields(chain()))).status).toBe(200));
 });
 
 afterAll(async () => {
@@ -146,7 +147,7 @@ async function expectCode(reply: Promise<Reply>, code: string): Promise<Reply> {
 test('a peer without a certificate is told peer_unauthenticated, and is on record', async () => {
   const reply = await expectCode(call(null, []), 'peer_unauthenticated');
   expect(reply.status).toBe(401);
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(mesh.refusedConnections()).toContainEqual(
       expect.objectContaining({ code: 'peer_unauthenticated', listener: 'mesh', peerAddress: '127.0.0.1' }),
     ),
@@ -158,7 +159,7 @@ test('a peer with a certificate of another authority is told peer_untrusted, and
   const stranger = await foreign.issue(mesh.id('orders'));
   await expectCode(call(stranger, chainFields(chain())), 'peer_untrusted');
   const serial = stranger.current().serialHex;
-  await vi.waitFor(() => {
+  await eventually(() => {
     const refused = mesh.refusedConnections().find(({ code }) => code === 'peer_untrusted');
     expect(BigInt(`0x${refused?.peerSerial.toString('hex')}`)).toBe(BigInt(`0x${serial}`));
   });
@@ -241,7 +242,7 @@ test('a hop id is good once, and a slot goes on naming its chain on its own conn
 test('a scope that is not there is refused with insufficient_scope, and the refusal is on record', async () => {
   const reply = await expectCode(call(orders, chainFields(chain({ scope: 'orders:read' }))), 'insufficient_scope');
   const { hop: id } = JSON.parse(reply.body);
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(mesh.hops().find((event) => event.hopId.toString('base64url') === id)).toMatchObject({
       code: 'insufficient_scope',
       side: 'SIDE_CALLEE',

@@ -3,8 +3,9 @@ import { execFile } from 'node:child_process';
 import http2 from 'node:http2';
 import { connect } from 'node:net';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask, type Echo, startHttp1App, type TestApp } from '../testing/apps.ts';
+import { eventually } from '../testing/eventually.ts';
 import { startTestMesh, type TestMesh, type TestSidecar } from '../testing/mesh.ts';
 import { shopSnapshot } from '../testing/shop.ts';
 
@@ -72,7 +73,7 @@ for (const [what, bytes] of Object.entries(AMBIGUOUS)) {
     expect(reply).toMatch(/^HTTP\/1\.1 400 /);
     expect(reply.match(/HTTP\/1\.1 /g)).toHaveLength(1);
     expect(reply).toContain('"code":"request_malformed"');
-    await vi.waitFor(() => expect(mesh.refusedConnections().length).toBeGreaterThan(before));
+    await eventually(() => expect(mesh.refusedConnections().length).toBeGreaterThan(before));
   });
 }
 
@@ -142,7 +143,7 @@ test('a process of another uid is refused with local_peer_refused over both prot
   const status = await new Promise((resolve) => stream.on('response', (headers) => resolve(headers[':status'])));
   expect(status).toBe(403);
   session.destroy();
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(
       mesh
         .refusedConnections()
@@ -168,7 +169,7 @@ test('an app that is down is upstream_unavailable on both sides of the record, n
   const reply = await ask(caller.ready.peers['inventory'] as string);
   expect(reply.status).toBe(503);
   expect(JSON.parse(reply.body)).toMatchObject({ code: 'upstream_unavailable' });
-  await vi.waitFor(() => {
+  await eventually(() => {
     const sides = mesh.hops().filter(({ callee }) => callee === mesh.id('inventory'));
     expect(sides.map(({ code }) => code)).toEqual(['upstream_unavailable', 'upstream_unavailable']);
   });
