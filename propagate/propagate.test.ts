@@ -156,7 +156,7 @@ test('a header that the app sets itself stays', async () => {
 
 test('an answer that the app does not listen for frees its connection, as without the hook', async () => {
   expect(await askHttp('unheard', 'theirs')).toBe('theirs');
-});
+}, 4_000);
 
 test('a handle goes to this machine alone, also when a redirect leads away', async () => {
   expect(await askHttp('elsewhere-http', 'secret')).toBe(NONE);
