@@ -9,7 +9,7 @@ import { debianProgram } from './mesh/debian.ts';
 import { eventually } from './mesh/running-mesh.ts';
 import { type Block, outputLines, walkthroughOf } from './readme/blocks.ts';
 import { firstMissing, type Names, withNames } from './readme/output.ts';
-import { openTerminal } from './readme/terminal.ts';
+import { openTerminal, type Terminal } from './readme/terminal.ts';
 
 const root = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url));
 const README = readFileSync(root('README.md'), 'utf8');
@@ -56,20 +56,27 @@ test('the walk-through, typed in its order, prints what the README shows', async
   const onOurPort = (text: string): string => text.replaceAll(SHOWN_PORT, String(ports[0]));
   const yaml = join(checkout, 'examples/notes/behalf.yaml');
   writeFileSync(yaml, onOurPort(readFileSync(yaml, 'utf8')));
-  const first = openTerminal(checkout);
+  let first = openTerminal(checkout);
   const second = openTerminal(checkout);
   const names: Names = new Map();
-  try {
+  const up = async (terminal: Terminal): Promise<void> => {
     const [mesh] = ofKind('background');
-    first.start(mesh!.text);
-    const shown = mesh!.output.map(onOurPort);
-    await eventually(async () => (firstMissing(shown, first.printed(), names) === null ? true : null), 60_000).catch(
-      () => expect.fail(`${firstMissing(shown, first.printed(), names)} is missing in\n${first.printed()}`),
+    terminal.start(mesh!.text);
+    const missing = (): string | null => firstMissing(mesh!.output.map(onOurPort), terminal.printed(), names);
+    await eventually(async () => (missing() === null ? true : null), 60_000).catch(() =>
+      expect.fail(`${missing()} is missing in\n${terminal.printed()}`),
     );
+  };
+  try {
+    await up(first);
     for (const { text, output } of ofKind('run')) {
       const printed = await second.run(onOurPort(withNames(text, names)));
       expect(firstMissing(output.map(onOurPort), printed, names), `${text}\n${printed}`).toBeNull();
     }
+    await first.interrupt();
+    first = openTerminal(checkout);
+    await up(first);
+    expect(await second.run('npx behalf consent list'), 'it goes on with its state').toMatch(/ada .* withdrawn /);
   } finally {
     await second.interrupt();
     await first.interrupt();

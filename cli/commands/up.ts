@@ -1,4 +1,5 @@
 /** `behalf up`: a mesh on this machine, from `behalf.yaml`; with `--demo` the demo shop and its story. */
+import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { BehalfError } from '../../errors/index.ts';
 import { defineCommand } from '../command.ts';
@@ -12,6 +13,8 @@ import { answer, columns, say } from '../output.ts';
 import { withDevAccounts } from '../up/dev-accounts.ts';
 import { readUpPlan } from '../up/up-plan.ts';
 
+const DEFAULT_FILE = 'behalf.yaml';
+
 export const command = defineCommand({
   usage: 'up',
   summary: 'Start a mesh on this machine, each part a process of its own, and keep it up until Ctrl-C.',
@@ -22,7 +25,7 @@ export const command = defineCommand({
   flags: {
     demo: { type: 'boolean', description: 'The demo shop and its story.' },
     once: { type: 'boolean', description: 'With --demo: end after the story; exit 0 if all went as it should.' },
-    config: { type: 'string', value: 'FILE', short: 'c', description: 'behalf.yaml by default.' },
+    config: { type: 'string', value: 'FILE', short: 'c', description: `${DEFAULT_FILE} by default.` },
     dir: DIR_FLAG,
   },
   positionals: [0, 0],
@@ -41,7 +44,12 @@ export const command = defineCommand({
         style: styleFor(process.stdout, values['no-color'] === true || values.json === true),
       });
     }
-    const file = resolve(values.config ?? 'behalf.yaml');
+    const file = resolve(values.config ?? DEFAULT_FILE);
+    if (values.config === undefined && !existsSync(file))
+      throw new BehalfError('usage', {
+        command: 'up',
+        why: `there is no ${DEFAULT_FILE} here; name one with --config, or try --demo`,
+      });
     const given = readUpPlan(file);
     const stop = listenForStop();
     const dir = takeStateDir(directory, { fresh: false });

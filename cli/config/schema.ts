@@ -9,6 +9,8 @@ export interface JsonSchema {
   readonly type?: string | readonly string[];
   readonly description?: string;
   readonly properties?: Readonly<Record<string, JsonSchema>>;
+  /** A schema where names are the writer's choice. */
+  readonly additionalProperties?: boolean | JsonSchema;
   readonly items?: JsonSchema;
   readonly oneOf?: readonly JsonSchema[];
   readonly anyOf?: readonly JsonSchema[];
@@ -44,7 +46,10 @@ export function namesAt(schema: JsonSchema, path: readonly (string | number)[]):
   let here = [schema];
   for (const step of path) {
     here = here.flatMap(alternatives).flatMap((one) => {
-      const next = one.properties?.[String(step)] ?? (/^\d+$/.test(String(step)) ? one.items : undefined);
+      const next =
+        one.properties?.[String(step)] ??
+        (typeof one.additionalProperties === 'object' ? one.additionalProperties : undefined) ??
+        (/^\d+$/.test(String(step)) ? one.items : undefined);
       return next === undefined ? [] : [next];
     });
   }
