@@ -6,7 +6,7 @@ import { defineCommand } from '../command.ts';
 import { styleFor } from '../draw/style.ts';
 import { instant, shortName } from '../draw/words.ts';
 import { hopJson, routeOf } from '../hops/draw-hops.ts';
-import { joinHops, startUs } from '../hops/hop-view.ts';
+import { codeOfHop, isRefused, joinHops, startUs } from '../hops/hop-view.ts';
 import { accountNames, connectQuery } from '../hops/query.ts';
 import { DIR_FLAG, directoryOf } from '../mesh/dir-flag.ts';
 import { asOperator } from '../mesh/operator.ts';
@@ -32,7 +32,12 @@ export const command = defineCommand({
       const style = styleFor(process.stdout, values['no-color']);
       const headline = `${main.hop.side === 'SIDE_ENTRY' ? 'outside' : shortName(main.hop.caller)} → ${shortName(main.hop.callee)}  ${routeOf(main.hop)}  ${instant(startUs(view))} UTC`;
       if (chain === null) {
-        const why = main.hop.chainId.length === 0 ? 'the call carried no delegation' : 'the chain is no longer kept';
+        const why =
+          main.hop.chainId.length > 0
+            ? 'The chain is no longer kept.'
+            : isRefused(view)
+              ? `Refused with ${codeOfHop(view)} before a delegation was verified, so none is on record.`
+              : 'The call carried no delegation.';
         return respond(values.json, { ...hopJson(view), delegation: null, why }, () => [style.bold(headline), why]);
       }
       const recorded = readRecorded(chain);

@@ -1,4 +1,5 @@
 /** Times, durations and amounts as people write them. */
+import { printable } from './style.ts';
 
 /** `3 min 20 s`, `45 s`, `2 h`, `12 d`: two parts at most. */
 export function lifetime(seconds: number): string {
@@ -28,7 +29,7 @@ export function count(number: number, one: string, many = `${one}s`): string {
 
 /** The last part of a SPIFFE ID, which is how people call a service; `outside` for none. */
 export function shortName(spiffeId: string): string {
-  return spiffeId === '' ? 'outside' : spiffeId.slice(spiffeId.lastIndexOf('/') + 1);
+  return spiffeId === '' ? 'outside' : printable(spiffeId.slice(spiffeId.lastIndexOf('/') + 1));
 }
 
 function join(large: number, largeUnit: string, small: number, smallUnit: string): string {

@@ -1,9 +1,12 @@
 /** Draws a user request for a person: who called whom, when, what was left of the scope, what was decided, who proved what. */
-import type { Hop } from '../../proto/behalf/audit/v1/audit.ts';
+import type { Hop, Personal } from '../../proto/behalf/audit/v1/audit.ts';
 import { printable, type Style } from '../draw/style.ts';
 import { drawTree, type TreeNode } from '../draw/tree.ts';
 import { count, duration, instant, shortName } from '../draw/words.ts';
-import { type HopView, isRefused, type RequestView, sideOf, startUs, text } from './hop-view.ts';
+import { codeOfHop, type HopView, isRefused, type RequestView, sideOf, startUs, text } from './hop-view.ts';
+
+/** Far deeper than a chain may be; a bound on what a hostile reporter can make us draw. */
+const MAX_DRAWN_DEPTH = 32;
 
 /** How a user's pseudonym is shown: with the account's name where the authority knows it. */
 export type NameSubject = (subject: string) => string;
@@ -13,23 +16,30 @@ export function drawRequest(request: RequestView, style: Style, nameSubject: Nam
   const first = request.hops[0]!;
   const refused = request.hops.filter(isRefused).length;
   const { personal } = (request.hops.find(({ main }) => main.hop.personal !== null) ?? first).main.hop;
-  const who = personal === null || personal.subject === '' ? 'nobody known' : nameSubject(personal.subject);
   const facts = [count(request.hops.length, 'hop'), refused === 0 ? 'none refused' : `${refused} refused`];
-  const client = personal?.clientId ? `, through the client ${printable(personal.clientId)}` : '';
   return [
     `${style.bold(`request ${request.request}`)}  ${instant(startUs(first))} UTC  ${facts.join(', ')}`,
-    `${personal?.subject.startsWith('spiffe:') === true ? 'on the own authority of' : 'on behalf of'} ${style.bold(printable(who))}${client}`,
+    onBehalf(personal, style, nameSubject),
     ...(personal?.purpose ? [`purpose: ${printable(personal.purpose)}`] : []),
     ...drawTree(request.roots.map((root) => nodeOf(root, request, startUs(first), style))),
   ];
 }
 
-function nodeOf(view: HopView, request: RequestView, beganUs: number, style: Style): TreeNode {
+function onBehalf(personal: Personal | null, style: Style, nameSubject: NameSubject): string {
+  if (personal === null || personal.subject === '') return 'no delegation was verified';
+  const who = style.bold(printable(nameSubject(personal.subject)));
+  if (personal.subject.startsWith('spiffe:')) return `on the own authority of ${who}`;
+  return `on behalf of ${who}${personal.clientId === '' ? '' : `, through the client ${printable(personal.clientId)}`}`;
+}
+
+function nodeOf(view: HopView, request: RequestView, beganUs: number, style: Style, depth = 1): TreeNode {
+  const children = request.children.get(view.id) ?? [];
   return {
     lines: linesOf(view, beganUs, style),
-    children: request.hops
-      .filter(({ parent }) => parent === view.id)
-      .map((child) => nodeOf(child, request, beganUs, style)),
+    children:
+      depth >= MAX_DRAWN_DEPTH && children.length > 0
+        ? [{ lines: [style.dim('… deeper calls are not drawn')], children: [] }]
+        : children.map((child) => nodeOf(child, request, beganUs, style, depth + 1)),
   };
 }
 
@@ -43,7 +53,9 @@ function linesOf(view: HopView, beganUs: number, style: Style): string[] {
     style.dim(`${at}, took ${duration(Math.max(...view.sides.map((side) => side.hop.durationUs)))}; hop ${view.id}`),
     `scopes left: ${hop.scope === '' ? 'none' : printable(hop.scope)}${hop.carrier === 'own' ? ' (on its own authority)' : ''}`,
     ...view.ends.flatMap(({ end }) =>
-      end.code === '' ? [] : [style.bad(`ended while it ran: ${end.code} after ${duration(end.durationUs)}`)],
+      end.code === ''
+        ? []
+        : [style.bad(`ended while it ran: ${printable(end.code)} after ${duration(end.durationUs)}`)],
     ),
     style.dim(`certificates: ${serialsOf(view)}; ${decidedBy(view)}`),
   ];
@@ -59,12 +71,16 @@ function outcomeOf(view: HopView, style: Style): string {
   const refusing = view.sides.find(({ hop }) => hop.outcome === 'OUTCOME_REFUSED');
   if (refusing !== undefined) {
     const { code, refusedBy } = refusing.hop;
-    return style.bad(`refused: ${code}${refusedBy === '' ? '' : ` by the sidecar of ${shortName(refusedBy)}`}`);
+    return style.bad(
+      `refused: ${printable(code)}${refusedBy === '' ? '' : ` by the sidecar of ${shortName(refusedBy)}`}`,
+    );
   }
   const failed = view.sides.find(({ hop }) => hop.outcome === 'OUTCOME_FAILED' || hop.outcome === 'OUTCOME_UNKNOWN');
   if (failed !== undefined)
     return style.bad(
-      failed.hop.outcome === 'OUTCOME_UNKNOWN' ? 'outcome unknown: the sidecar died' : `failed: ${failed.hop.code}`,
+      failed.hop.outcome === 'OUTCOME_UNKNOWN'
+        ? 'outcome unknown: the sidecar died'
+        : `failed: ${printable(failed.hop.code)}`,
     );
   const { httpStatus, grpcStatusPlusOne } = view.main.hop;
   return style.good(
@@ -110,10 +126,7 @@ export function hopJson(view: HopView): object {
     method: hop.method,
     route: hop.route,
     refused: isRefused(view),
-    code:
-      view.sides.map((side) => side.hop.code).find((code) => code !== '') ??
-      view.ends.map(({ end }) => end.code).find((code) => code !== '') ??
-      null,
+    code: codeOfHop(view),
     refusedBy: view.sides.map((side) => side.hop.refusedBy).find((by) => by !== '') ?? null,
     scope: hop.scope,
     depth: hop.depth,

@@ -28,11 +28,15 @@ export interface HopView {
   readonly main: SideReport;
 }
 
-/** A user request: calls that share a request id, the first ones at the root. */
+/** A user request: calls that share a request id, as a tree. */
 export interface RequestView {
   readonly request: string;
+  /** All, in the order of time. */
   readonly hops: readonly HopView[];
+  /** Calls whose parent is not among them. */
   readonly roots: readonly HopView[];
+  /** Further calls that each call led to, by its id. */
+  readonly children: ReadonlyMap<string, readonly HopView[]>;
 }
 
 /** Joins logged events to calls, in the order of their first report. Events that are no hops are passed over. */
@@ -61,13 +65,46 @@ export function joinHops(events: readonly LoggedEvent[]): HopView[] {
 /** Groups calls by user request, each in the order of time. */
 export function groupByRequest(hops: readonly HopView[]): RequestView[] {
   const groups = new Map<string, HopView[]>();
-  for (const hop of hops) groups.set(hop.request, [...(groups.get(hop.request) ?? []), hop]);
-  return [...groups].map(([request, members]) => {
-    const sorted = members.toSorted((a, b) => startUs(a) - startUs(b));
-    const ids = new Set(sorted.map(({ id }) => id));
-    // A parent that is not among them (another page, erased, or never reported) leaves its children at the root.
-    return { request, hops: sorted, roots: sorted.filter(({ parent }) => parent === null || !ids.has(parent)) };
-  });
+  for (const hop of hops) {
+    const group = groups.get(hop.request);
+    if (group === undefined) groups.set(hop.request, [hop]);
+    else group.push(hop);
+  }
+  return [...groups].map(([request, members]) =>
+    treeOf(
+      request,
+      members.toSorted((a, b) => startUs(a) - startUs(b)),
+    ),
+  );
+}
+
+/**
+ * UNTRUSTED: reporters choose parents. Each call stands in the tree exactly once, whatever they say: one whose parent is not
+ * there (another page, erased, never reported) is at the root, and so is the earliest of a circle.
+ */
+function treeOf(request: string, hops: readonly HopView[]): RequestView {
+  const ids = new Set(hops.map(({ id }) => id));
+  const claimed = new Map<string, HopView[]>();
+  for (const hop of hops) {
+    if (hop.parent !== null && ids.has(hop.parent)) claimed.set(hop.parent, [...(claimed.get(hop.parent) ?? []), hop]);
+  }
+  const roots: HopView[] = [];
+  const children = new Map<string, HopView[]>();
+  const placed = new Set<string>();
+  const place = (root: HopView): void => {
+    roots.push(root);
+    placed.add(root.id);
+    for (const open = [root]; open.length > 0; ) {
+      const { id } = open.pop()!;
+      const next = (claimed.get(id) ?? []).filter((child) => !placed.has(child.id));
+      for (const child of next) placed.add(child.id);
+      children.set(id, next);
+      open.push(...next);
+    }
+  };
+  for (const hop of hops) if (hop.parent === null || !ids.has(hop.parent)) place(hop);
+  for (const hop of hops) if (!placed.has(hop.id)) place(hop);
+  return { request, hops, roots, children };
 }
 
 /** When the call began, as its earliest side saw it: events are written at the answer's head. */
@@ -86,6 +123,11 @@ export function isRefused({ sides, ends }: HopView): boolean {
     sides.some(({ hop }) => hop.outcome === 'OUTCOME_REFUSED') ||
     ends.some(({ end }) => end.outcome === 'OUTCOME_ENDED' && end.code !== '')
   );
+}
+
+/** The code that a call was refused, failed or ended with; null where it went well. */
+export function codeOfHop({ sides, ends }: HopView): string | null {
+  return [...sides.map(({ hop }) => hop.code), ...ends.map(({ end }) => end.code)].find((code) => code !== '') ?? null;
 }
 
 /** Bytes as ids are written everywhere. */
