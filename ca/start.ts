@@ -47,6 +47,8 @@ export interface CaReady {
   readonly issuerEndsS: number;
 }
 
+/** The largest request publishes keys; whoever has no identity may send as much. */
+const MAX_MESSAGE_BYTES = 256 * 1024;
 const WARN_BEFORE_END_S = 30 * 86_400;
 
 /**
@@ -129,7 +131,7 @@ async function serve(
 
   if (!knowsUnixPeers()) log.warn('peers of Unix sockets cannot be known here: attestation by uid is refused');
   // Who attests has no certificate yet.
-  const server = createGrpcServer({ identity, log, allowAnonymous: true });
+  const server = createGrpcServer({ identity, log, allowAnonymous: true, maxMessageBytes: MAX_MESSAGE_BYTES });
   const shared = { database, trustDomain, trail, log, clock };
   const ownerUid = ownerOf(dataDir);
   server.add(certificateAuthority, serveCertificateAuthority({ ...shared, ...lives, issuer, document, ownerUid }));

@@ -13,6 +13,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import type { OwnIdentity } from '../own/own-identity.ts';
 import { peerOfUnixSocket } from '../socket-facts.ts';
 import { type Caller, credentialsOf } from './caller.ts';
+import { createCrowd } from './crowd.ts';
 import { type Implementation, toHandlers } from './handlers.ts';
 import { followIdentity, meshServerTlsOptions } from './tls-options.ts';
 import { verifyPeer } from './verify-peer.ts';
@@ -34,13 +35,17 @@ export interface GrpcServer {
 const ALPN = 'h2';
 const MAX_CONNECTIONS = 8192;
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+/** Calls at once on one connection; more wait at the client. */
+const MAX_CONNECTION_STREAMS = 128;
+/** Whoever has no certificate comes to obtain one, which takes a moment. */
+const ANONYMOUS_LIFE_S = 60;
 const CLOSE_GRACE_MS = 500;
 /** Node's timers take 31 bits. */
 const MAX_TIMER_MS = 2_147_483_647;
 
 const OPTIONS: grpc.ServerOptions = {
   'grpc.enable_channelz': 0,
-  'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+  'grpc.max_concurrent_streams': MAX_CONNECTION_STREAMS,
   'grpc.keepalive_time_ms': 20_000,
   'grpc.keepalive_timeout_ms': 10_000,
 };
@@ -56,6 +61,8 @@ export interface GrpcServerOptions {
   readonly clock?: Clock;
   /** Lets TLS peers without a certificate in, with `caller.id` null: for who has no identity yet. Handlers then decide. */
   readonly allowAnonymous?: boolean;
+  /** Longest request, in bytes; 16 MiB by default. Requests are held in memory until they are whole. */
+  readonly maxMessageBytes?: number;
 }
 
 /** Makes a server that shows `identity`'s current certificate and takes peers that lead to its bundle. */
@@ -63,12 +70,15 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const { identity, log } = options;
   const allowAnonymous = options.allowAnonymous ?? false;
   const clock = options.clock ?? systemClock;
-  const server = new grpc.Server(OPTIONS);
+  const maxMessageBytes = options.maxMessageBytes ?? MAX_MESSAGE_BYTES;
+  const server = new grpc.Server({ ...OPTIONS, 'grpc.max_receive_message_length': maxMessageBytes });
+  const crowd = createCrowd();
   const listeners = new Set<Server>();
   const connections = new Set<Connection>();
   const undo: (() => void)[] = [];
 
   const admit = (socket: Socket, caller: Caller): void => {
+    crowd.enter(socket, caller);
     const injector = server.createConnectionInjector(credentialsOf(caller));
     const connection = { socket, injector };
     connections.add(connection);
@@ -86,7 +96,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
         throw new BehalfError('request_malformed', { why: 'the peer does not speak h2' });
       const caller = callerOfTls(socket, identity, clock(), allowAnonymous);
       admit(socket, caller.facts);
-      if (caller.notAfterS !== null) endAt(socket, caller.notAfterS, clock());
+      endAt(socket, caller.notAfterS ?? clock() + ANONYMOUS_LIFE_S, clock());
     } catch (error) {
       log.warn({ code: codeOf(error), err: error, address: socket.remoteAddress }, 'connection refused');
       socket.destroy();
@@ -113,7 +123,12 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     listenUnix: async (path) => {
       const unix = createServer((socket) => {
         socket.on('error', (error) => log.debug({ err: error }, 'connection failed'));
-        admit(socket, { id: null, serialHex: null, certificateS256: null, unix: peerOfUnixSocket(socket) });
+        try {
+          admit(socket, { id: null, serialHex: null, certificateS256: null, unix: peerOfUnixSocket(socket) });
+        } catch (error) {
+          log.warn({ code: codeOf(error), err: error }, 'connection refused');
+          socket.destroy();
+        }
       });
       unix.maxConnections = MAX_CONNECTIONS;
       rmSync(path, { force: true });

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
@@ -11,6 +12,7 @@ import { certificateAuthority, type Entry, registration } from '../../proto/beha
 import { parseSpiffeId } from '../spiffe-id.ts';
 import { createTestIssuer, type TestIdentity, type TestIssuer } from '../testing/issuer.ts';
 import { meshChannelCredentials } from './channel-credentials.ts';
+import { CONNECTION_LIMITS } from './crowd.ts';
 import {
   type Caller,
   connectService,
@@ -257,4 +259,65 @@ test('a taken port is port_in_use', async () => {
   await expect(second.listen({ host: '127.0.0.1', port: Number(address.split(':')[1]) })).rejects.toMatchObject({
     code: 'port_in_use',
   });
+});
+
+test('one peer cannot take the room of all others: its connections are limited, those of others are not', async () => {
+  const identity = await issuer.issue(ORDERS);
+  const [host = '', port = ''] = address.split(':');
+  let closed = 0;
+  const open = async () => {
+    const socket = connect({ ...meshClientTlsOptions(identity), host, port: Number(port), ALPNProtocols: ['h2'] });
+    socket.on('error', () => undefined);
+    socket.once('close', () => closed++);
+    closing.push(() => socket.destroy());
+    await once(socket.resume(), 'secureConnect');
+  };
+  for (let count = 0; count < CONNECTION_LIMITS.certificate + 5; count++) await open();
+  await expect.poll(() => closed).toBe(5);
+  await expect(client(await issuer.issue(ORDERS)).createEntry(entry('1'))).resolves.toMatchObject({ owner: ORDERS });
+});
+
+test('a request beyond the server’s bound is refused before it is held in memory', async () => {
+  const small = createGrpcServer({ identity: serverIdentity, log, maxMessageBytes: 1_000 });
+  closing.push(() => void small.close());
+  small.add(certificateAuthority, {
+    attest: () => ({}),
+    renew: () => ({}),
+    publishKeys: () => ({}),
+    bundles: () => {},
+  });
+  const port = await small.listen({ host: '127.0.0.1', port: 0 });
+  const identity = await issuer.issue(ORDERS);
+  const made = connectService(certificateAuthority, { address: `127.0.0.1:${port}`, identity, expect: SERVER, log });
+  closing.push(() => made.close());
+  await expect(made.publishKeys({ keysJson: 'x'.repeat(500) })).resolves.toEqual({ sequence: 0 });
+  await expect(made.publishKeys({ keysJson: 'x'.repeat(2_000) })).rejects.toBeInstanceOf(BehalfError);
+});
+
+test('a connection that died without a word is found dead within ten seconds, before live state goes stale', async () => {
+  // In between two sockets that at some time pass nothing on any more, as a network that is cut does.
+  let cut = false;
+  const [, port = ''] = address.split(':');
+  const middle = createServer((near) => {
+    const far = createConnection(Number(port), '127.0.0.1');
+    for (const socket of [near, far]) {
+      socket.on('error', () => undefined);
+      closing.push(() => socket.destroy());
+    }
+    near.on('data', (bytes) => cut || far.write(bytes));
+    far.on('data', (bytes) => cut || near.write(bytes));
+  });
+  closing.push(() => void middle.close());
+  await once(middle.listen(0, '127.0.0.1'), 'listening');
+  const identity = await issuer.issue(ORDERS);
+  const via = `127.0.0.1:${(middle.address() as AddressInfo).port}`;
+  const ca = connectService(certificateAuthority, { address: via, identity, expect: SERVER, log });
+  closing.push(() => ca.close());
+  const stream = ca.bundles({ usingSequence: 1 });
+  await once(stream, 'data');
+  const since = performance.now();
+  cut = true;
+  const [error] = await once(stream, 'error');
+  expect(errorOfCall(error).code).toBe('upstream_unavailable');
+  expect(performance.now() - since).toBeLessThan(10_000);
 });
