@@ -50,7 +50,7 @@ export interface SidecarConfig extends IdentityConfig {
   readonly shared?: { readonly listen: string };
   readonly peers?: readonly PeerConfig[];
   readonly entry?: EntryConfig;
-  readonly audit?: { readonly durability?: 'normal' | 'strict' };
+  readonly audit?: { readonly durability?: 'normal' | 'strict'; readonly maxSpoolBytes?: number };
   readonly allowedUid?: number;
   readonly workloadApi?: { readonly socket: string };
   readonly timeouts?: { readonly connectMs?: number; readonly requestMs?: number };
@@ -180,6 +180,12 @@ export const SIDECAR_SCHEMA = {
           type: 'string',
           enum: ['normal', 'strict'],
           description: '`normal` survives the death of the process, `strict` that of the machine.',
+        },
+        maxSpoolBytes: {
+          type: 'integer',
+          minimum: 65_536,
+          maximum: 1_099_511_627_776,
+          description: 'Bytes of events that the collector does not have yet, at which calls are denied.',
         },
       },
     },

@@ -6,6 +6,9 @@ import { ask, type Echo, startHttp1App, type TestApp } from './testing/apps.ts';
 import { eventually } from './testing/eventually.ts';
 import { startTestMesh, type TestMesh, type TestSidecar } from './testing/mesh.ts';
 
+const dev = { mode: 'mtls', devMode: true } as const;
+const port = { listen: '127.0.0.1:0' };
+
 let mesh: TestMesh;
 let app: TestApp;
 let server: TestSidecar;
@@ -14,7 +17,6 @@ let client: TestSidecar;
 beforeAll(async () => {
   mesh = await startTestMesh(buildSnapshot({ files: SHOP_FILES, number: 1, issuedAtS: Date.now() / 1000 }));
   app = await startHttp1App();
-  const dev = { mode: 'mtls', devMode: true } as const;
   server = await mesh.sidecar('payments', {
     ...dev,
     mesh: { listen: '127.0.0.1:0' },
@@ -67,4 +69,24 @@ test('the shared port finds the peer by Host, and refuses a host that it does no
   const unknown = await ask(shared, { headers: { host: 'nobody' } });
   expect(unknown.status).toBe(403);
   expect(JSON.parse(unknown.body)).toMatchObject({ code: 'route_unknown' });
+});
+
+test('a full spool denies calls before their answer goes out, on either side', async () => {
+  const full = { ...dev, collectorAddress: '127.0.0.1:1', audit: { maxSpoolBytes: 65_536 } };
+  const far = await mesh.sidecar('payments', { ...full, mesh: port, app: { address: app.address, protocol: 'http1' } });
+  const peer = { name: 'payments', id: mesh.id('payments'), ...port };
+  const near = await mesh.sidecar('orders', {
+    ...full,
+    peers: [{ ...peer, endpoints: [server.ready.mesh as string] }],
+  });
+  const throughFar = await mesh.sidecar('orders', {
+    ...dev,
+    peers: [{ ...peer, endpoints: [far.ready.mesh as string] }],
+  });
+  for (const at of [near.ready.peers['payments'] as string, throughFar.ready.peers['payments'] as string]) {
+    let last = await ask(at);
+    for (let i = 0; i < 2_000 && last.status === 200; i += 1) last = await ask(at);
+    expect(last.status).toBe(503);
+    expect(JSON.parse(last.body)).toMatchObject({ code: 'audit_unavailable' });
+  }
 });

@@ -19,6 +19,8 @@ import { createUidGuard } from './listen/uid-guard.ts';
 import { startLocalApi } from './local-api/index.ts';
 import { createRefusedConnections, REFUSALS_WINDOW_MS, type RefusedConnections } from './report/refused-connections.ts';
 
+const MAX_SEGMENT_BYTES = 4 * 1_048_576;
+
 /** Addresses that were taken; null where the configuration has none. */
 export interface SidecarReady {
   readonly service: string;
@@ -99,7 +101,7 @@ async function openParts(
     identity,
     log,
     signal,
-    ...(config.audit?.durability === undefined ? {} : { durability: config.audit.durability }),
+    ...spoolOptions(config),
   });
   ends.push(reporter.close);
   ends.push(() => reporter.record({ body: 'part', part: { state: 'stopped', detail: 'sidecar' } }));
@@ -137,6 +139,17 @@ async function openParts(
     ...plane.addresses,
     localApi: localApi?.address ?? null,
     workloadApi: workloadApi === null ? null : (config.workloadApi?.socket ?? null),
+  };
+}
+
+/** A small spool gets small segments, as it must hold some of them. */
+function spoolOptions({ audit }: ResolvedSidecarConfig) {
+  const maxBytes = audit?.maxSpoolBytes;
+  return {
+    ...(audit?.durability === undefined ? {} : { durability: audit.durability }),
+    ...(maxBytes === undefined
+      ? {}
+      : { maxBytes, segmentBytes: Math.min(MAX_SEGMENT_BYTES, Math.floor(maxBytes / 4)) }),
   };
 }
 
