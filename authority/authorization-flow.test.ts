@@ -173,6 +173,17 @@ test('scopes that are not registered for a client are neither shown nor granted'
   expect(tokens.scopes).toEqual(['orders:read']);
 });
 
+test('at one browser another user can sign in, and consents for themselves', async () => {
+  const browser = openBrowser(running.issuer);
+  const first = await obtainTokens(ask({ browser }));
+  const second = await obtainTokens(ask({ browser, account: 'second', prompt: 'login' }));
+  const accountOf = (id: string) =>
+    running.authority.accounts.nameOf(running.authority.consents.get(id)?.account ?? '');
+  expect([accountOf(first.consentId), accountOf(second.consentId)]).toEqual(['demo', 'second']);
+  const list = await browser.get(new URL('/consents', running.issuer));
+  expect(list.body).toContain('<strong>second</strong>');
+});
+
 test('PKCE with the plain method is refused', async () => {
   const { location } = await authError({ code_challenge: 'x'.repeat(43), code_challenge_method: 'plain' });
   expect(location?.searchParams.get('error')).toBe('invalid_request');

@@ -22,6 +22,10 @@ export interface ObtainTokens {
   readonly durationS: number;
   /** Makes a DPoP proof (RFC 9449) for a request; the tokens are then bound to its key. */
   readonly proof?: MakeProof;
+  /** Whose cookies are used; a browser of its own where absent. */
+  readonly browser?: Browser;
+  /** OpenID Connect's `prompt`, such as `login`. */
+  readonly prompt?: string;
 }
 
 export type MakeProof = (method: string, url: string) => Promise<string>;
@@ -45,7 +49,7 @@ const MAX_STEPS = 12;
  *   `upstream_unavailable` where it cannot be reached
  */
 export async function obtainTokens(ask: ObtainTokens): Promise<ObtainedTokens> {
-  const browser = openBrowser(ask.issuer);
+  const browser = ask.browser ?? openBrowser(ask.issuer);
   const verifier = randomBytes(32).toString('base64url');
   const state = randomBytes(16).toString('base64url');
   const redirected = await authorize(browser, ask, verifier, state);
@@ -85,7 +89,7 @@ export async function refreshTokens({ issuer, clientId, refreshToken, proof }: R
 
 /** Walks from the authorization request to the redirect out of the issuer. */
 async function authorize(browser: Browser, ask: ObtainTokens, verifier: string, state: string): Promise<URL> {
-  const { issuer, clientId, redirectUri, scopes, purpose } = ask;
+  const { issuer, clientId, redirectUri, scopes, purpose, prompt } = ask;
   const start = new URL('/auth', issuer);
   start.search = new URLSearchParams({
     response_type: 'code',
@@ -96,6 +100,7 @@ async function authorize(browser: Browser, ask: ObtainTokens, verifier: string, 
     code_challenge_method: 'S256',
     state,
     ...(purpose === '' ? {} : { purpose }),
+    ...(prompt === undefined ? {} : { prompt }),
   }).toString();
 
   let page = await browser.get(start);

@@ -27,8 +27,13 @@ export interface SigningKey {
 }
 
 export interface AuthorityKeys {
-  /** ES256: Transaction Tokens. */
+  /** ES256: Transaction Tokens. The one in use: `replaceRoot` brings another. */
   readonly root: SigningKey;
+  /**
+   * Makes a new root key for one that was revoked and keeps it. `use` signs with it from then on; call it once the mesh knows the
+   * key. If we stop between, the next start publishes the new key before it serves, and uses it.
+   */
+  replaceRoot(): { readonly next: SigningKey; use(): void };
   /** ES256: access tokens (RFC 9068) and ID tokens. */
   readonly token: SigningKey;
   /** Ed25519: live-state entries and heartbeats. */
@@ -58,12 +63,26 @@ export function openKeys(dataDir: string, passphrase: string): AuthorityKeys {
   const stored = found === null ? makeKeys() : parseStored(found, file);
   // If we stop before this write, nothing was published or signed yet: the next start makes other keys.
   if (found === null) writeSealed(file, passphrase, stored);
-  const root = signingKey(stored.root, 'ES256');
+  let root = signingKey(stored.root, 'ES256');
   const token = signingKey(stored.token, 'ES256');
   const liveState = signingKey(stored.liveState, 'EdDSA');
   const secret = Buffer.from(stored.secret, 'base64url');
   return {
-    root,
+    get root() {
+      return root;
+    },
+    replaceRoot: () => {
+      const jwk = makeP256();
+      const next = signingKey(jwk, 'ES256');
+      // Nothing is signed with the revoked key again, whatever happens from here on.
+      writeSealed(file, passphrase, { ...stored, root: jwk });
+      return {
+        next,
+        use: () => {
+          root = next;
+        },
+      };
+    },
     token,
     liveState,
     secretFor: (purpose) => createHmac('sha256', secret).update(`behalf-authority-${purpose}-v1`).digest(),
@@ -78,12 +97,14 @@ export function openKeys(dataDir: string, passphrase: string): AuthorityKeys {
   };
 }
 
+function makeP256(): JsonWebKey {
+  return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
+}
+
 function makeKeys(): StoredKeys {
-  const p256 = (): JsonWebKey =>
-    generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
   return {
-    root: p256(),
-    token: p256(),
+    root: makeP256(),
+    token: makeP256(),
     liveState: generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' }),
     secret: randomBytes(32).toString('base64url'),
   };

@@ -62,8 +62,27 @@ async function postSignIn(
     sendPage(response, 401, signInForm(deps, details, fields.get('account') ?? '', 'Account and password do not fit.'));
     return;
   }
+  if (details.session !== undefined && details.session.accountId !== account) {
+    await leaveSession(deps, request, response, details);
+  }
   const login = { accountId: account, remember: false, amr: ['pwd'] };
   await deps.provider.interactionFinished(request, response, { login }, { mergeWithLastSubmission: false });
+}
+
+/**
+ * Ends the library's session of whoever was signed in here before. Left standing, the library would answer with a page of its
+ * own whose script ends it, and no script runs here.
+ */
+async function leaveSession(
+  { provider, clock }: PageDeps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  details: InteractionDetails,
+): Promise<void> {
+  const session = await provider.Session.get(provider.createContext(request, response));
+  if (session.accountId !== undefined) await session.destroy();
+  Object.assign(details, { session: undefined });
+  await details.save(Math.max(1, Math.floor(details.exp - clock())));
 }
 
 async function postConsent(

@@ -1,7 +1,7 @@
 /** Trying a password: limits, check, and the session cookie; the same for both forms that ask for one. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { countedAddress } from '../http/client-address.ts';
-import { setCookie } from '../http/cookies.ts';
+import { readCookie, setCookie } from '../http/cookies.ts';
 import type { AccountId } from '../sign-in/accounts.ts';
 import { BROWSER_SESSION_S } from '../sign-in/browser-sessions.ts';
 import type { PageDeps } from './page-deps.ts';
@@ -28,6 +28,8 @@ export async function signIn(
   const account = await accounts.verifyPassword(name, fields.get('password') ?? '');
   if (account === null) return null;
   limits.succeeded(name, address);
+  const before = readCookie(request, SESSION_COOKIE, secure);
+  if (before !== null) sessions.end(before);
   setCookie(response, SESSION_COOKIE, sessions.start(account), secure, BROWSER_SESSION_S);
   return account;
 }

@@ -8,9 +8,10 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { BehalfError } from '../../errors/index.ts';
 
-const SCHEMA_VERSION = 1;
 
-const SCHEMA = `
+/** What each version of the schema brings over the one before. */
+const SCHEMAS = [
+  `
 CREATE TABLE account (
   id TEXT PRIMARY KEY,
   name TEXT NOT NULL UNIQUE
@@ -89,7 +90,20 @@ CREATE TABLE oauth (
 CREATE INDEX oauth_by_grant ON oauth (grant_id) WHERE grant_id IS NOT NULL;
 CREATE INDEX oauth_by_uid ON oauth (model, uid) WHERE uid IS NOT NULL;
 CREATE INDEX oauth_by_end ON oauth (expires_s) WHERE expires_s IS NOT NULL;
-`;
+`,
+  `
+-- Users (by pseudonym in the mesh) and clients that get no authority until an operator lifts it.
+CREATE TABLE ban (
+  kind TEXT NOT NULL CHECK (kind IN ('sub', 'client')),
+  value TEXT NOT NULL,
+  since_s INTEGER NOT NULL,
+  by TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  PRIMARY KEY (kind, value)
+) STRICT;
+`,
+];
+const SCHEMA_VERSION = SCHEMAS.length;
 
 /** The open database and the one way to change several tables at once. */
 export interface Database {
@@ -132,8 +146,8 @@ export function openDatabase(dataDir: string): Database {
     sql.close();
     throw new BehalfError('data_directory_unusable', { file, why: `written by a newer version (schema ${version})` });
   }
-  if (version === 0) {
-    transaction(() => sql.exec(`${SCHEMA}; PRAGMA user_version = ${SCHEMA_VERSION}`));
+  if (version < SCHEMA_VERSION) {
+    transaction(() => sql.exec(`${SCHEMAS.slice(version).join(';')}; PRAGMA user_version = ${SCHEMA_VERSION}`));
   }
   return { sql, transaction, close: () => sql.close() };
 }
