@@ -2,7 +2,7 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { BehalfError } from '../../errors/index.ts';
 import type { TrustDomain } from '../../identity/index.ts';
-import type { Implementation } from '../../identity/mtls/index.ts';
+import { createCrowd, type Implementation, STREAM_LIMITS } from '../../identity/mtls/index.ts';
 import type { BundlesRequest, BundlesResponse, CertificateAuthority } from '../../proto/behalf/ca/v1/ca.ts';
 import type { Sent } from '../../proto/service.ts';
 import { attestRenewal, attestUnixPeer, redeemJoinToken } from '../attest/index.ts';
@@ -24,6 +24,7 @@ const MAX_FOLLOWERS = 10_000;
 export function serveCertificateAuthority(deps: CertificateAuthorityDeps): Implementation<CertificateAuthority> {
   const { database, document, clock, trustDomain, ownerUid, trail } = deps;
   const failures = createFailureLimit(clock);
+  const following = createCrowd(STREAM_LIMITS);
   let followers = 0;
   return {
     attest: async (request, caller) => {
@@ -47,11 +48,13 @@ export function serveCertificateAuthority(deps: CertificateAuthorityDeps): Imple
     },
     renew: (request, caller) =>
       runIssuance(deps, 'renew', 'svid', request, () => attestRenewal(database, caller, clock())),
-    bundles: (_request, stream) => {
+    bundles: (_request, stream, caller) => {
       if (followers >= MAX_FOLLOWERS) throw new BehalfError('overloaded', { what: 'followers of the bundle' });
+      const leave = following.enter(caller);
       followers += 1;
       followDocument(stream, document, () => {
         followers -= 1;
+        leave();
       });
     },
     publishKeys: async ({ keysJson }, caller) => {

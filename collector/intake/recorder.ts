@@ -11,6 +11,8 @@ import type { RecordWriter, Report, StoredThrough } from '../store/record-writer
 const MAX_BATCH_EVENTS = 256;
 /** Events that wait; beyond it a stream is told to wait (`hasRoom`), and one that does not is refused. */
 const MAX_WAITING_EVENTS = 65_536;
+/** The same for what they hold, in bytes: a few large events are as heavy as many small ones. */
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 const SWEEP_INTERVAL_MS = 5_000;
 
 /** A reporter's stream. What comes after a failed report on it counts no more: its events would leave a gap. */
@@ -41,6 +43,7 @@ export function createRecorder(deps: { writer: RecordWriter; ledger: Log; log: L
   const { writer, ledger, log } = deps;
   let waiting: Submission[] = [];
   let waitingEvents = 0;
+  let waitingBytes = 0;
   let running: Promise<void> | null = null;
   let closed = false;
   const sweeper = setInterval(sweep, SWEEP_INTERVAL_MS).unref();
@@ -79,6 +82,7 @@ export function createRecorder(deps: { writer: RecordWriter; ledger: Log; log: L
     const taken = waiting.slice(0, count);
     waiting = waiting.slice(count);
     waitingEvents -= events;
+    for (const { report } of taken) waitingBytes -= bytesOf(report);
     const batch: Submission[] = [];
     for (const submission of taken) {
       if (submission.session.failed)
@@ -98,18 +102,27 @@ export function createRecorder(deps: { writer: RecordWriter; ledger: Log; log: L
       return new Promise((resolve, reject) => {
         const submission = { report, session, resolve, reject };
         if (closed) return refuse(submission, new BehalfError('audit_unavailable', { why: 'shutting down' }));
-        if (waitingEvents >= MAX_WAITING_EVENTS)
-          return refuse(submission, new BehalfError('overloaded', { waitingEvents }));
+        if (waitingEvents >= MAX_WAITING_EVENTS || waitingBytes >= MAX_WAITING_BYTES)
+          return refuse(submission, new BehalfError('overloaded', { waitingEvents, waitingBytes }));
         waiting.push(submission);
         waitingEvents += report.events.length;
+        waitingBytes += bytesOf(report);
         running ??= run();
       });
     },
-    hasRoom: () => waitingEvents < MAX_WAITING_EVENTS / 4,
+    hasRoom: () => waitingEvents < MAX_WAITING_EVENTS / 4 && waitingBytes < MAX_WAITING_BYTES / 4,
     async close() {
       closed = true;
       clearInterval(sweeper);
       await running;
     },
   };
+}
+
+function bytesOf({ events, chains }: Report): number {
+  let bytes = 0;
+  for (const { parted } of events) bytes += parted.entry.length + (parted.secret?.length ?? 0);
+  for (const chain of chains)
+    bytes += chain.txnToken.length + chain.delegationChain.length + chain.delegationCredentials.length;
+  return bytes;
 }

@@ -1,7 +1,7 @@
 /** The gRPC face of the intake: one stream a reporter, whose name is the SPIFFE ID that mTLS proved and nothing else. */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { BehalfError } from '../../errors/index.ts';
-import { type GrpcServer, requireCaller } from '../../identity/mtls/index.ts';
+import { createCrowd, type GrpcServer, requireCaller, STREAM_LIMITS } from '../../identity/mtls/index.ts';
 import { auditIntake, type ReportRequest, type ReportResponse } from '../../proto/behalf/audit/v1/audit.ts';
 import type { Sent } from '../../proto/service.ts';
 import { parseReport, type Report, type StoredThrough } from '../store/record-writer.ts';
@@ -14,7 +14,14 @@ type IntakeStream = ServerDuplexStream<ReportRequest, Sent<ReportResponse>>;
 
 /** Serves `behalf.audit.v1.AuditIntake`. */
 export function serveIntake(server: GrpcServer, recorder: Recorder): void {
-  server.add(auditIntake, { report: (stream, caller) => takeIn(stream, requireCaller(caller), recorder) });
+  const reporting = createCrowd(STREAM_LIMITS);
+  server.add(auditIntake, {
+    async report(stream, caller) {
+      const reporter = requireCaller(caller);
+      const leave = reporting.enter(caller);
+      await takeIn(stream, reporter, recorder).finally(leave);
+    },
+  });
 }
 
 /** Resolves when the reporter ends its stream, rejects with what ends it for another reason. */

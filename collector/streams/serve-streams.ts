@@ -8,7 +8,7 @@ import type { ServerDuplexStream, ServerWritableStream } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { BehalfError } from '../../errors/index.ts';
 import { type Clock, partId, type SpiffeId, systemClock } from '../../identity/index.ts';
-import { type GrpcServer, requireCaller } from '../../identity/mtls/index.ts';
+import { type Caller, createCrowd, type GrpcServer, requireCaller, STREAM_LIMITS } from '../../identity/mtls/index.ts';
 import type { OwnIdentity } from '../../identity/own/own-identity.ts';
 import type { CompiledSnapshot } from '../../policy/index.ts';
 import {
@@ -72,6 +72,8 @@ export function serveStreams(server: GrpcServer, options: ServeStreamsOptions): 
   const open = new Set<Endable>();
   let isClosed = false;
 
+  const watching = createCrowd(STREAM_LIMITS);
+
   /** Keeps count of a stream while `serve` runs. */
   const during = async (stream: Endable, serve: () => Promise<void>): Promise<void> => {
     if (isClosed) throw new BehalfError('overloaded', { why: 'the collector is ending' });
@@ -82,6 +84,12 @@ export function serveStreams(server: GrpcServer, options: ServeStreamsOptions): 
     } finally {
       open.delete(stream);
     }
+  };
+  /** The same for a stream that anyone of the mesh may open. */
+  const whileWatching = async (stream: Endable, caller: Caller, serve: () => Promise<void>): Promise<void> => {
+    requireCaller(caller);
+    const leave = watching.enter(caller);
+    await during(stream, serve).finally(leave);
   };
 
   server.add(state, {
@@ -95,12 +103,10 @@ export function serveStreams(server: GrpcServer, options: ServeStreamsOptions): 
       });
     },
     watchSnapshot(stream, caller) {
-      requireCaller(caller);
-      return during(stream, () => serveSnapshotWatcher(stream, snapshots));
+      return whileWatching(stream, caller, () => serveSnapshotWatcher(stream, snapshots));
     },
     watchLiveState({ knownThrough }, stream, caller) {
-      requireCaller(caller);
-      return during(stream, () => serveLiveWatcher(stream, live, knownThrough));
+      return whileWatching(stream, caller, () => serveLiveWatcher(stream, live, knownThrough));
     },
     async putSnapshot({ snapshot }, caller) {
       return { number: await snapshots.put(snapshot, requireCaller(caller)) };

@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { NamedJwk, SignedStatement, StatementKey } from '../../identity/index.ts';
-import { connectService, createGrpcServer, errorOfCall, type GrpcServer } from '../../identity/mtls/index.ts';
+import {
+  connectService,
+  createGrpcServer,
+  errorOfCall,
+  type GrpcServer,
+  STREAM_LIMITS,
+} from '../../identity/mtls/index.ts';
 import { createTestIssuer, type TestIdentity, type TestIssuer } from '../../identity/testing/issuer.ts';
 import { buildSnapshot, type PolicySnapshot, signSnapshot } from '../../policy/index.ts';
 import { SHOP_SOURCE } from '../../policy/testing/shop.ts';
@@ -309,6 +315,24 @@ test('a watcher that takes nothing holds nothing up, and gets all when it goes o
   stream.resume();
   await until('all at the slow watcher', () => numbers.length === 300);
   expect(numbers).toEqual(Array.from({ length: 300 }, (_, n) => n + 1));
+});
+
+test('one workload cannot take the streams of all others', async () => {
+  const crowd = client(ids.orders);
+  const open = () => {
+    const stream = crowd.watchLiveState({ knownThrough: {} });
+    return new Promise<string>((resolve) => {
+      stream.on('error', (error) => resolve(errorOfCall(error).code));
+      stop.signal.addEventListener('abort', () => resolve('open'));
+    });
+  };
+  const streams = Array.from({ length: STREAM_LIMITS.certificate + 3 }, open);
+  const refused = await Promise.race([Promise.any(streams), new Promise((resolve) => setTimeout(resolve, 10_000))]);
+  expect(refused).toBe('overloaded');
+  await expect.poll(() => collector.state.watchers().liveState).toBe(STREAM_LIMITS.certificate);
+  const other = client(ids.operator).watchLiveState({ knownThrough: {} });
+  other.on('error', () => undefined);
+  await expect.poll(() => collector.state.watchers().liveState).toBe(STREAM_LIMITS.certificate + 1);
 });
 
 test('streams that end leave nothing behind', async () => {

@@ -13,7 +13,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import type { OwnIdentity } from '../own/own-identity.ts';
 import { peerOfUnixSocket } from '../socket-facts.ts';
 import { type Caller, credentialsOf } from './caller.ts';
-import { createCrowd } from './crowd.ts';
+import { CONNECTION_LIMITS, createCrowd } from './crowd.ts';
 import { type Implementation, toHandlers } from './handlers.ts';
 import { followIdentity, meshServerTlsOptions } from './tls-options.ts';
 import { verifyPeer } from './verify-peer.ts';
@@ -72,13 +72,13 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const clock = options.clock ?? systemClock;
   const maxMessageBytes = options.maxMessageBytes ?? MAX_MESSAGE_BYTES;
   const server = new grpc.Server({ ...OPTIONS, 'grpc.max_receive_message_length': maxMessageBytes });
-  const crowd = createCrowd();
+  const crowd = createCrowd(CONNECTION_LIMITS);
   const listeners = new Set<Server>();
   const connections = new Set<Connection>();
   const undo: (() => void)[] = [];
 
   const admit = (socket: Socket, caller: Caller): void => {
-    crowd.enter(socket, caller);
+    socket.once('close', crowd.enter(caller));
     const injector = server.createConnectionInjector(credentialsOf(caller));
     const connection = { socket, injector };
     connections.add(connection);

@@ -1,6 +1,7 @@
 /** Mutual TLS between the mesh's processes, and gRPC over it. */
 export { type Caller, requireCaller } from './caller.ts';
 export type { ClientTrust } from './channel-credentials.ts';
+export { createCrowd, STREAM_LIMITS } from './crowd.ts';
 export {
   type CallOptions,
   type ConnectOptions,
