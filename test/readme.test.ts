@@ -63,9 +63,10 @@ test('the walk-through, typed in its order, prints what the README shows', async
     const [mesh] = ofKind('background');
     terminal.start(mesh!.text);
     const missing = (): string | null => firstMissing(mesh!.output.map(onOurPort), terminal.printed(), names);
-    await eventually(async () => (missing() === null ? true : null), 60_000).catch(() =>
-      expect.fail(`${missing()} is missing in\n${terminal.printed()}`),
-    );
+    // `behalf: ` begins the word of one that gave up: then there is nothing to wait for.
+    const settled = (): boolean => missing() === null || /^behalf: /m.test(terminal.printed());
+    await eventually(async () => (settled() ? true : null), 60_000).catch(() => {});
+    expect(missing(), terminal.printed()).toBeNull();
   };
   try {
     await up(first);
