@@ -60,7 +60,8 @@ export interface FullModeOptions {
 
 export function startFullMode({ config, identity, reporter, peerNamed, log, signal }: FullModeOptions): FullMode {
   const nowS = () => Date.now() / 1000;
-  const state = watchState({ identity, collectorAddress: config.collectorAddress, log, signal });
+  const floorFile = `${config.dataDir}/snapshot-floor.json`;
+  const state = watchState({ identity, collectorAddress: config.collectorAddress, floorFile, log, signal });
   const contexts = createContextTable({ random: randomBytes, now: nowS });
   const settings = () => state.snapshot()?.snapshot.settings ?? null;
   const { roots, closeRoots } = openRoots();

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import type { NamedJwk, SignedStatement, StatementKey } from '../../identity/index.ts';
 import {
   connectService,
@@ -111,9 +111,9 @@ function source(name: 'authority' | 'ca', file = `${name}.sqlite`): LiveStateSou
   });
 }
 
-function watch(clock?: StateClock): StateView {
+function watch(clock?: StateClock, more: { floorFile?: string; signal?: AbortSignal } = {}): StateView {
   const { address: collectorAddress } = collector;
-  const common = { identity: ids.orders, collectorAddress, log, signal: stop.signal };
+  const common = { identity: ids.orders, collectorAddress, log, signal: stop.signal, ...more };
   return watchState(clock === undefined ? common : { ...common, clock });
 }
 
@@ -234,6 +234,26 @@ test('a withdrawal while the collector is away is durable and published later', 
   await until('entry 1', () => collector.state.liveNumbers().authority === 1);
 });
 
+test('a clock that is a day ahead for a while makes nobody forget what was revoked', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  try {
+    let aheadS = 0;
+    const clock = { wallS: () => Date.now() / 1_000 + aheadS, monotonicMs: () => performance.now() };
+    const authority = source('authority');
+    source('ca');
+    const view = watch(clock);
+    const before = Date.now() / 1_000;
+    await authority.revoke({ kind: 'sub', value: 'u:alice', before }, before + 600);
+    await expect.poll(() => view.revocations.size).toBe(1);
+    await expect.poll(() => view.ageMs(performance.now(), 'ca')).toBeLessThan(5_000);
+    aheadS = 86_400;
+    vi.advanceTimersByTime(60_000);
+    expect(view.revocations.size).toBe(1);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 test('live state that stays away goes stale by the monotonic clock', async () => {
   const authority = source('authority');
   source('ca');
@@ -289,6 +309,29 @@ test('a snapshot is stored only if the policy key signed it, its number is highe
   expect(collector.state.snapshotNumber()).toBe(5);
   expect(collector.state.snapshotAt(5)?.number).toBe(5);
   expect(collector.state.snapshotAt(4)).toBeNull();
+});
+
+test('a receiver that was restarted takes no older snapshot than the last it had, though it is signed', async () => {
+  const floorFile = join(dir, 'snapshot-floor.json');
+  const operator = client(ids.operator);
+  await operator.putSnapshot({ snapshot: snapshot(7) });
+  const first = watch(undefined, { floorFile });
+  await expect.poll(() => first.snapshot()?.number).toBe(7);
+  await first.close();
+
+  // The collector comes back with what it had before, by a backup or on purpose.
+  await collector.end();
+  rmSync(join(dir, 'collector'), { recursive: true });
+  collector = await startCollector();
+  const back = client(ids.operator);
+  await back.putSnapshot({ snapshot: snapshot(6) });
+  const second = watch(undefined, { floorFile });
+  const defects: string[] = [];
+  second.onDefect(({ source, kind }) => defects.push(`${source} ${kind}`));
+  await expect.poll(() => defects).toContain('policy went_back');
+  expect(second.snapshot()).toBeNull();
+  await back.putSnapshot({ snapshot: snapshot(8) });
+  await expect.poll(() => second.snapshot()?.number).toBe(8);
 });
 
 test('a snapshot under a key that was just published waits for the key', async () => {

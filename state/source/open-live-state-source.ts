@@ -140,6 +140,10 @@ interface PublishOptions {
 /** Keeps one stream open. `push` sends what is new at once. */
 function publish({ client, outbox, source, log, clock, onStored }: PublishOptions): { push(): void; close(): void } {
   let stream: PublishStream | null = null;
+  const startS = clock();
+  const startMs = performance.now();
+  /** A wall clock that is ahead for a while must not make us forget what still hits: time passes as the monotonic clock says. */
+  const forgetS = (): number => Math.min(clock(), startS + (performance.now() - startMs) / 1_000);
   /** Highest number on this stream; null until the collector has said what it has. */
   let sentThrough: number | null = null;
   let isBlocked = false;
@@ -157,7 +161,7 @@ function publish({ client, outbox, source, log, clock, onStored }: PublishOption
 
   /** A heartbeat says that all up to its number was sent, so it waits behind them. */
   const beat = (): void => {
-    outbox.forget(clock());
+    outbox.forget(forgetS());
     if (stream === null || sentThrough === null || isBlocked || sentThrough < outbox.newest()) return;
     isBlocked = !stream.write({ heartbeat: outbox.heartbeat(clock()) });
   };

@@ -53,6 +53,8 @@ export function followLiveState(
 /** Where verified snapshots go. */
 export interface SnapshotSink {
   serving(): number;
+  /** The highest number that was ever in force, in earlier runs too. */
+  floor(): number;
   take(snapshot: CompiledSnapshot): void;
   defect(defect: StateDefect): void;
 }
@@ -82,8 +84,8 @@ export function followSnapshot(
       const snapshot = verifySnapshot(statement, policyKeys);
       if (snapshot.trust_domain !== identity.trustDomain) throw foreignDomain(snapshot.trust_domain);
       if (snapshot.number === sink.serving()) return;
-      if (snapshot.number < sink.serving()) {
-        const why = `number ${snapshot.number} after ${sink.serving()}`;
+      if (snapshot.number < sink.floor()) {
+        const why = `number ${snapshot.number} after ${sink.floor()}`;
         sink.defect({ source: 'policy', kind: 'went_back', why });
         return;
       }

@@ -15,6 +15,8 @@ export interface SourceLedger {
   beat(heartbeat: LiveStateHeartbeat, wallS: number, monotonicMs: number): BeatOutcome;
   /** Age of the knowledge in milliseconds; infinite before the first complete heartbeat. */
   ageMs(monotonicMs: number): number;
+  /** The source's own time of the heartbeat that counts, seconds; minus infinity before the first. */
+  beatAtS(): number;
   /** Highest number that is known. */
   through(): number;
   /** For a new stream: the number after which the relay is to begin, so that what is missing comes again. */
@@ -35,7 +37,7 @@ export function createSourceLedger(): SourceLedger {
   let keptFrom = 1;
   let newestBeat = 0;
   /** The best heartbeat: it was `ageMs` old when it came, at `atMs` of the monotonic clock. */
-  let best: { readonly ageMs: number; readonly atMs: number } | null = null;
+  let best: { readonly ageMs: number; readonly atMs: number; readonly beatAtS: number } | null = null;
   const ageMs = (monotonicMs: number): number =>
     best === null ? Number.POSITIVE_INFINITY : best.ageMs + Math.max(0, monotonicMs - best.atMs);
 
@@ -61,10 +63,11 @@ export function createSourceLedger(): SourceLedger {
       // Source's time or receipt, whichever is older; a source whose clock is ahead gains nothing (DESIGN section 6).
       const receivedAgeMs = Math.max(0, (wallS - heartbeat.at) * 1_000);
       if (!(receivedAgeMs < ageMs(monotonicMs))) return 'older';
-      best = { ageMs: receivedAgeMs, atMs: monotonicMs };
+      best = { ageMs: receivedAgeMs, atMs: monotonicMs, beatAtS: heartbeat.at };
       return 'complete';
     },
     ageMs,
+    beatAtS: () => best?.beatAtS ?? Number.NEGATIVE_INFINITY,
     through: () => run.through,
     resume() {
       if (run.first <= keptFrom) return run.through;

@@ -16,6 +16,7 @@ import { LIVE_STATE_SOURCES } from '../parse-live-state.ts';
 import { followLiveState, followSnapshot } from './follow-streams.ts';
 import { createListeners } from './listeners.ts';
 import { createLiveStateReceiver, type StateDefect } from './live-state-receiver.ts';
+import { openSnapshotFloor } from './snapshot-floor.ts';
 
 /** Both clocks: the wall's for times that others wrote, the monotonic one for ages. */
 export interface StateClock {
@@ -36,6 +37,8 @@ export interface WatchStateOptions {
   readonly log: Logger;
   readonly signal: AbortSignal;
   readonly clock?: StateClock;
+  /** Where the highest snapshot number is kept over restarts; without it a restarted receiver takes any signed snapshot. */
+  readonly floorFile?: string;
 }
 
 export interface StateView {
@@ -73,6 +76,7 @@ export function watchState(options: WatchStateOptions): StateView {
   const onSnapshot = createListeners<[CompiledSnapshot]>(log);
   const onDefect = createListeners<[StateDefect]>(log);
   const onProgress = createListeners<[]>(log);
+  const floor = openSnapshotFloor(options.floorFile ?? null, log);
   let snapshot: CompiledSnapshot | null = null;
   let isClosed = false;
 
@@ -95,8 +99,10 @@ export function watchState(options: WatchStateOptions): StateView {
   const live = followLiveState(client, receiver, log, onProgress.tell);
   const policy = followSnapshot(client, identity, log, {
     serving: () => snapshot?.number ?? 0,
+    floor: floor.number,
     take: (next) => {
       snapshot = next;
+      floor.raise(next.number);
       log.info({ snapshot: next.number }, 'policy snapshot in force');
       onSnapshot.tell(next);
       onProgress.tell();
@@ -108,10 +114,12 @@ export function watchState(options: WatchStateOptions): StateView {
     live.retryHeld();
     policy.retryHeld();
   });
-  const forgetting = setInterval(
-    () => revocations.forget(clock.wallS() - FORGET_MARGIN_S),
-    FORGET_INTERVAL_S * 1_000,
-  ).unref();
+  // By the earliest of our clock and both sources': one that is ahead for a while must not make us forget what still hits.
+  const forget = (): void => {
+    const sourcesS = LIVE_STATE_SOURCES.map((source) => receiver.ledgers[source].beatAtS());
+    revocations.forget(Math.min(clock.wallS(), ...sourcesS) - FORGET_MARGIN_S);
+  };
+  const forgetting = setInterval(forget, FORGET_INTERVAL_S * 1_000).unref();
 
   const ageMs = (nowMonotonicMs: number, source: LiveStateSource): number =>
     receiver.ledgers[source].ageMs(nowMonotonicMs);
