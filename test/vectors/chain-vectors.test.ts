@@ -29,6 +29,23 @@ test('every sentence that a vector tests stands in the specification', () => {
   expect([...new Set(missing)]).toEqual([]);
 });
 
+test('there are at least 150 vectors, of which 60 verify', () => {
+  expect(vectors.length).toBeGreaterThanOrEqual(150);
+  const good = vectors.filter((vector) => vector.expect.ok).length;
+  expect(good).toBeGreaterThanOrEqual(60);
+});
+
+test('every vector that the specification names is there', () => {
+  const page = readFileSync(new URL('../../docs/delegation-chain.md', import.meta.url), 'utf8');
+  const [, table = ''] = page.split('## 16.');
+  const named = [...(table.split('What is not stopped')[0] ?? '').matchAll(/\| ([^|]+)\|\n/g)].flatMap(
+    ([, cell = '']) => [...cell.matchAll(/`([a-z0-9-]+)`/g)].map(([, name]) => name),
+  );
+  expect(named.length).toBeGreaterThan(40);
+  const names = new Set(vectors.map(({ name }) => name));
+  expect(named.filter((name) => !names.has(name))).toEqual([]);
+});
+
 test('every code that verifying a chain can answer with has a vector', () => {
   const codes = new Set(vectors.filter((vector) => !vector.expect.ok).map((vector) => vector.expect.code));
   expect([...codes].sort()).toEqual([
@@ -41,6 +58,7 @@ test('every code that verifying a chain can answer with has a vector', () => {
     'delegation_malformed',
     'delegation_missing',
     'delegation_not_yet_valid',
+    'delegation_replay_store_full',
     'delegation_replayed',
     'delegation_revoked',
     'delegation_scope_widened',

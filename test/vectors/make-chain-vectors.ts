@@ -1,23 +1,33 @@
 /**
  * Makes the vectors in `chain/` with the fixed keys of `keys.json`: `npx node test/vectors/make-chain-vectors.ts`. Signatures
- * differ from run to run (ECDSA is randomised), so the files are made anew only when a case is added or changed.
+ * differ from run to run (ECDSA is randomised), so files that are there stay, but for sentence and expectation; delete the file
+ * of a case that changed.
  */
-import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { createPrivateKey } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { ChainVector, VectorKey } from '../../delegation/index.ts';
 import { forge } from '../../delegation/test-forge.ts';
 import { createTestMesh, type NamedKey, type TestKeys } from '../../delegation/test-mesh.ts';
+import { publicJwkOf } from './cases/case.ts';
 import { CHAIN_CASES, type ChainCase } from './cases/index.ts';
 
 const FOLDER = new URL('./chain/', import.meta.url);
 const JWKS = JSON.parse(readFileSync(new URL('./keys.json', import.meta.url), 'utf8')) as Record<string, VectorKey>;
 
-function writeVectors(): void {
+/** Keeps the signatures of files that are there; with `--all` everything is signed anew. */
+function writeVectors(all: boolean): void {
   mkdirSync(FOLDER, { recursive: true });
-  for (const file of readdirSync(FOLDER)) if (file.endsWith('.json')) rmSync(new URL(file, FOLDER));
+  const kept = new Map<string, ChainVector>();
+  for (const file of readdirSync(FOLDER)) {
+    const url = new URL(file, FOLDER);
+    if (!all) kept.set(file, JSON.parse(readFileSync(url, 'utf8')));
+    rmSync(url);
+  }
   for (const chainCase of CHAIN_CASES) {
-    const vector = vectorOf(chainCase);
-    writeFileSync(new URL(`${vector.name}.json`, FOLDER), `${JSON.stringify(vector, null, 2)}\n`);
+    const file = `${chainCase.name}.json`;
+    const old = kept.get(file);
+    const vector = old === undefined ? vectorOf(chainCase) : { ...old, says: chainCase.says, expect: chainCase.expect };
+    writeFileSync(new URL(file, FOLDER), `${JSON.stringify(vector, null, 2)}\n`);
   }
   process.stdout.write(`${CHAIN_CASES.length} vectors\n`);
 }
@@ -26,7 +36,7 @@ function writeVectors(): void {
 export function vectorOf({ name, says, chain, edit, call = {}, expect }: ChainCase): ChainVector {
   const mesh = createTestMesh({ keys: fixedKeys() });
   const forged = forge(mesh, chain(mesh));
-  const headers = edit === undefined ? forged : { ...forged, ...edit(forged) };
+  const headers = edit === undefined ? forged : { ...forged, ...edit(forged, mesh) };
   const hops = chain(mesh).hops;
   const me = mesh.workload(hops.at(-1)?.to ?? 'orders');
   const peer = mesh.workload(hops.at(-2)?.to ?? 'storefront');
@@ -41,8 +51,8 @@ export function vectorOf({ name, says, chain, edit, call = {}, expect }: ChainCa
     my_certificate: me.certificateS256,
     peer: peer.spiffeId,
     peer_certificate: peer.certificateS256,
-    authority_jwks: { keys: [publicJwk(mesh.rootKey)] },
-    bundle: { keys: [{ ...publicJwk(mesh.witKey), use: 'wit-svid' }] },
+    authority_jwks: { keys: [publicJwkOf(mesh.rootKey)] },
+    bundle: { keys: [{ ...publicJwkOf(mesh.witKey), use: 'wit-svid' }] },
     txn_token: headers.txnToken,
     delegation_chain: headers.delegationChain,
     delegation_credentials: headers.delegationCredentials,
@@ -68,8 +78,4 @@ function named(name: string): NamedKey {
   return { kid: name, key: createPrivateKey({ key, format: 'jwk' }) };
 }
 
-function publicJwk({ kid, key }: NamedKey): VectorKey {
-  return { ...createPublicKey(key).export({ format: 'jwk' }), kid };
-}
-
-if (import.meta.main) writeVectors();
+if (import.meta.main) writeVectors(process.argv.includes('--all'));

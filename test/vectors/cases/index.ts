@@ -1,10 +1,23 @@
 export type { ChainCase } from './case.ts';
 
 import type { ChainCase } from './case.ts';
+import { EDGE_CASES } from './edges.ts';
 import { FORM_CASES } from './form.ts';
 import { GOOD_CASES } from './good.ts';
+import { JSON_CASES } from './json.ts';
+import { MEMBER_CASES } from './members.ts';
+import { ORDER_CASES } from './order.ts';
 import { STRUCTURE_CASES } from './structure.ts';
 import { TRUST_CASES } from './trust.ts';
 
 /** All cases, in the order of verification. */
-export const CHAIN_CASES: readonly ChainCase[] = [...GOOD_CASES, ...FORM_CASES, ...STRUCTURE_CASES, ...TRUST_CASES];
+export const CHAIN_CASES: readonly ChainCase[] = [
+  ...GOOD_CASES,
+  ...EDGE_CASES,
+  ...FORM_CASES,
+  ...JSON_CASES,
+  ...MEMBER_CASES,
+  ...STRUCTURE_CASES,
+  ...TRUST_CASES,
+  ...ORDER_CASES,
+];

@@ -1,7 +1,255 @@
 /** Step 3: what fails without any signature. */
-import { asIs, bad, type ChainCase, id, lastLink, root, twoHops, witFor } from './case.ts';
+import { type ForgedHop, forge } from '../../../delegation/test-forge.ts';
+import type { TestMesh } from '../../../delegation/test-mesh.ts';
+import {
+  asIs,
+  bad,
+  type ChainCase,
+  context,
+  id,
+  lastLink,
+  names,
+  oneHop,
+  type Row,
+  refusedCases,
+  root,
+  twoHops,
+  witFor,
+} from './case.ts';
+
+const SIGNERS = 'Link 1 is signed by `req_wl`, link n by the `aud` of link n-1.';
+const COUNTS_ON = '`del_depth` is 1 for the first link and counts on by one.';
+const LEAST = '`del_max_depth` is lower than or equal to the least depth limit so far.';
+const NO_DEEPER = 'A chain is no deeper than the least depth limit so far.';
+const LIST = 'No SPIFFE ID stands in the list more than twice.';
+const SUBSET = "`scope` of a link is a subset of its parent's.";
+const NEXT = 'Where a link has `next`, every later `aud` is one of its SPIFFE IDs.';
+const LINK_LIFE = 'The life of a link is more than 0 s and at most 60 s.';
+const ROOT_LIFE = 'The life of a root is more than 0 s and at most 300 s.';
+const TXN = Buffer.alloc(16, 3).toString('base64url');
+
+const deferred = (depth: number, before: readonly string[], first: number) => (mesh: TestMesh) => ({
+  ...context(() => ({
+    deferred: { ref: 'grant-7', txn: TXN, depth, wl: before.map((name) => id(mesh, name)) },
+  }))(mesh),
+  hops: [
+    { to: 'orders', claims: { del_depth: first } },
+    { to: 'payments', claims: { del_depth: first + 1 } },
+  ],
+});
+const twoLinks = (first: ForgedHop['claims'], second: ForgedHop['claims']) => () => ({
+  hops: [
+    { to: 'orders', claims: first ?? {} },
+    { to: 'payments', claims: second ?? {} },
+  ],
+});
+const to = (...workloads: string[]) => ({ hops: workloads.map((name) => ({ to: name })) });
+
+const ROWS: readonly Row[] = [
+  ['depth-from-zero', COUNTS_ON, twoLinks({ del_depth: 0 }, { del_depth: 1 }), 'delegation_broken_chain'],
+  ['depth-twice', COUNTS_ON, twoLinks({}, { del_depth: 1 }), 'delegation_broken_chain'],
+  ['depth-without-deferred', "A deferred root's `depth` is added.", deferred(3, [], 1), 'delegation_broken_chain'],
+  ['too-deep-deferred', NO_DEEPER, deferred(7, [], 8), 'delegation_too_deep'],
+  ['too-deep-at-all', NO_DEEPER, context(() => ({ max_depth: 0 })), 'delegation_too_deep'],
+  ['too-deep-for-an-ancestor', NO_DEEPER, twoLinks({ del_max_depth: 1 }, {}), 'delegation_too_deep'],
+  [
+    'too-deep-for-itself',
+    'The link that states a limit is bound by it.',
+    twoLinks({}, { del_max_depth: 1 }),
+    'delegation_too_deep',
+  ],
+  ['depth-limit-raised-again', LEAST, twoLinks({ del_max_depth: 3 }, { del_max_depth: 4 }), 'delegation_too_deep'],
+  [
+    'depth-limit-above-the-root',
+    LEAST,
+    (mesh) => ({ ...context(() => ({ max_depth: 4 }))(mesh), ...twoLinks({}, { del_max_depth: 5 })() }),
+    'delegation_too_deep',
+  ],
+  ['loop-back-to-entry', LIST, () => to('orders', 'storefront', 'orders', 'storefront'), 'delegation_loop'],
+  ['loop-at-once', 'No two neighbours are equal.', () => to('storefront'), 'delegation_loop'],
+  [
+    'loop-over-a-deferral',
+    'Those in `deferred.wl` count, too.',
+    deferred(2, ['orders', 'orders'], 3),
+    'delegation_loop',
+  ],
+  [
+    'next-of-the-first-link',
+    NEXT,
+    (mesh) => ({
+      hops: [{ to: 'orders', claims: { next: [id(mesh, 'payments')] } }, { to: 'payments' }, { to: 'ledger' }],
+    }),
+    'delegation_broken_chain',
+  ],
+  [
+    'next-of-the-second-link',
+    NEXT,
+    (mesh) => ({
+      hops: [
+        { to: 'orders', claims: { next: [id(mesh, 'payments'), id(mesh, 'ledger')] } },
+        { to: 'payments', claims: { next: [id(mesh, 'orders')] } },
+        { to: 'ledger' },
+      ],
+    }),
+    'delegation_broken_chain',
+  ],
+  ['next-empty', NEXT, twoLinks({ next: [] }, {}), 'delegation_broken_chain'],
+  [
+    'jti-twice-not-neighbours',
+    'No two links have the same `jti`.',
+    () => ({ hops: [...names(2), { to: 'ledger', claims: { jti: 'AAAAAQAAAAAAAAAA' } }] }),
+    'delegation_broken_chain',
+  ],
+  ['scope-widened-by-first-link', SUBSET, twoLinks({ scope: 'orders:read admin' }, {}), 'delegation_scope_widened'],
+  [
+    'scope-back-after-empty',
+    'An empty `scope` leaves none.',
+    twoLinks({ scope: '' }, { scope: 'orders:read' }),
+    'delegation_scope_widened',
+  ],
+  [
+    'scope-back-after-unchanged',
+    'An absent `scope` leaves it unchanged.',
+    () => ({
+      hops: [
+        { to: 'orders', claims: { scope: 'orders:read' } },
+        { to: 'payments' },
+        { to: 'ledger', claims: { scope: 'orders:write' } },
+      ],
+    }),
+    'delegation_scope_widened',
+  ],
+  [
+    'scope-of-other-case',
+    'Tokens compare byte for byte; there are no wildcards.',
+    twoLinks({ scope: 'Orders:read' }, {}),
+    'delegation_scope_widened',
+  ],
+  [
+    'scope-by-wildcard',
+    'Tokens compare byte for byte; there are no wildcards.',
+    (mesh) => ({ root: { ...mesh.rootClaims(), scope: 'orders:*' }, ...twoLinks({ scope: 'orders:read' }, {})() }),
+    'delegation_scope_widened',
+  ],
+  [
+    'details-from-nothing',
+    'A type that is not registered cannot be narrowed.',
+    twoLinks({}, { authorization_details: [{ type: 'payment' }] }),
+    'delegation_scope_widened',
+  ],
+  ['link-life-0-s', LINK_LIFE, lastLink((mesh) => ({ exp: mesh.nowS })), 'delegation_malformed'],
+  ['link-life-negative', LINK_LIFE, lastLink((mesh) => ({ exp: mesh.nowS - 1 })), 'delegation_malformed'],
+  ['root-life-0-s', ROOT_LIFE, root((mesh) => ({ iat: mesh.nowS, exp: mesh.nowS })), 'delegation_malformed'],
+  ['root-life-of-years', ROOT_LIFE, root((mesh) => ({ exp: mesh.nowS + 315_360_000 })), 'delegation_malformed'],
+  [
+    'link-outlives-root',
+    'A link begins no earlier and ends no later than its parent.',
+    root((mesh) => ({ exp: mesh.nowS + 59 })),
+    'delegation_broken_chain',
+  ],
+];
+
+const SPLICED: readonly ChainCase[] = [
+  {
+    name: 'spliced-root',
+    says: "`par_hash` is the hash of the parent's signing input.",
+    chain: asIs,
+    edit: (_, mesh) => ({ txnToken: forge(mesh, { root: { sub: `u:${TXN}` }, hops: oneHop }).txnToken }),
+    expect: bad('delegation_broken_chain'),
+  },
+  {
+    name: 'spliced-links',
+    says: "`par_hash` is the hash of the parent's signing input.",
+    chain: asIs,
+    edit: ({ delegationChain }, mesh) => {
+      const other = forge(mesh, { root: { sub: `u:${TXN}` }, hops: twoHops });
+      return { delegationChain: `${delegationChain.split(', ')[0]}, ${other.delegationChain.split(', ')[1]}` };
+    },
+    expect: bad('delegation_broken_chain'),
+  },
+  {
+    name: 'links-swapped',
+    says: SIGNERS,
+    chain: () => ({ hops: names(3) }),
+    edit: ({ delegationChain, delegationCredentials }) => ({
+      delegationChain: reordered(delegationChain, [1, 0, 2]),
+      delegationCredentials: reordered(delegationCredentials, [1, 0, 2]),
+    }),
+    expect: bad('delegation_holder_mismatch'),
+  },
+  {
+    name: 'link-twice',
+    says: SIGNERS,
+    chain: asIs,
+    edit: ({ delegationChain, delegationCredentials }) => ({
+      delegationChain: reordered(delegationChain, [0, 1, 1]),
+      delegationCredentials: reordered(delegationCredentials, [0, 1, 1]),
+    }),
+    expect: bad('delegation_holder_mismatch'),
+  },
+  {
+    name: 'first-link-dropped',
+    says: SIGNERS,
+    chain: asIs,
+    edit: ({ delegationChain, delegationCredentials }) => ({
+      delegationChain: reordered(delegationChain, [1]),
+      delegationCredentials: reordered(delegationCredentials, [1]),
+    }),
+    expect: bad('delegation_holder_mismatch'),
+  },
+  {
+    name: 'middle-link-dropped',
+    says: SIGNERS,
+    chain: () => ({ hops: names(3) }),
+    edit: ({ delegationChain, delegationCredentials }) => ({
+      delegationChain: reordered(delegationChain, [0, 2]),
+      delegationCredentials: reordered(delegationCredentials, [0, 2]),
+    }),
+    expect: bad('delegation_holder_mismatch'),
+  },
+  {
+    name: 'cut-to-an-ancestor',
+    says: "The last `aud` is the verifier's own SPIFFE ID.",
+    chain: asIs,
+    edit: ({ delegationChain, delegationCredentials }) => ({
+      delegationChain: reordered(delegationChain, [0]),
+      delegationCredentials: reordered(delegationCredentials, [0]),
+    }),
+    expect: bad('delegation_wrong_audience'),
+  },
+  {
+    name: 'wits-swapped',
+    says: "The last WIT's `sub` is the SPIFFE ID of the TLS peer.",
+    chain: asIs,
+    edit: ({ delegationCredentials }) => ({ delegationCredentials: reordered(delegationCredentials, [1, 0]) }),
+    expect: bad('delegation_holder_mismatch'),
+  },
+  {
+    name: 'wit-exchanged',
+    says: '`wth` is the hash of the WIT that came with the link.',
+    chain: asIs,
+    edit: ({ delegationCredentials }, mesh) => ({
+      delegationCredentials: `${delegationCredentials.split(', ')[0]}, ${witFor(mesh, 'orders', mesh.nowS - 5)}`,
+    }),
+    expect: bad('delegation_broken_chain'),
+  },
+  {
+    name: 'chain-of-another-domain',
+    says: "The last `aud` is the verifier's own SPIFFE ID.",
+    chain: asIs,
+    call: { trust_domain: 'other.example', me: 'spiffe://other.example/ns/demo/sa/payments' },
+    expect: bad('delegation_wrong_audience'),
+  },
+];
+
+function reordered(list: string, order: readonly number[]): string {
+  const elements = list.split(', ');
+  return order.map((i) => elements[i]).join(', ');
+}
 
 export const STRUCTURE_CASES: readonly ChainCase[] = [
+  ...refusedCases(ROWS),
+  ...SPLICED,
   {
     name: 'wrong-audience',
     says: "The last `aud` is the verifier's own SPIFFE ID.",

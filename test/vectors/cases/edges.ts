@@ -1,0 +1,413 @@
+/** Chains that verify, each at one edge: the last value that is allowed, or what looks wrong and is not. */
+import type { VectorRevocation } from '../../../delegation/index.ts';
+import { type ForgedChain, type Forgery, forge } from '../../../delegation/test-forge.ts';
+import type { TestMesh } from '../../../delegation/test-mesh.ts';
+import {
+  ALL,
+  adding,
+  asIs,
+  type ChainCase,
+  context,
+  good,
+  hopWithCounter,
+  id,
+  lastLink,
+  lastText,
+  lastWit,
+  names,
+  oneHop,
+  prefixedHop,
+  publicJwkOf,
+  root,
+  rootText,
+  STRANGER,
+  twoHops,
+  witFor,
+} from './case.ts';
+import { elements, members } from './json.ts';
+
+type Row = readonly [name: string, says: string, chain: ChainCase['chain'], scope?: string, depth?: number];
+
+const TXN = Buffer.alloc(16, 3).toString('base64url');
+const IGNORED = 'This holds for members of `tctx`, `consent`, `deferred`, `cnf` and `jwk` too.';
+const COUNTS = 'An object has at most 64 members, and an array has at most 64 elements.';
+const DEPTH = 'JSON is nested at most 6 deep in a root and 5 deep in links and WITs, the outermost being 1.';
+const EARLIER = '`rte` and `once` of earlier links bind nobody any more.';
+const NESTED = 'A link begins no earlier and ends no later than its parent.';
+const WIT_TIME = "A link begins no earlier than its WIT's `nbf` and ends no later than its `exp`.";
+const NEXT = 'Where a link has `next`, every later `aud` is one of its SPIFFE IDs.';
+const LONGEST = `spiffe://shop.example/${'x'.repeat(233)}`;
+const ODD_TOKENS = '! # $ [ ] ~ a{b}|c `';
+
+const ROWS: readonly Row[] = [
+  [
+    'good-json-white-space',
+    'White space between tokens is allowed, and counts for every hash.',
+    rootText((json) => ` \r\n\t${json.replaceAll('":', '" : ')}\n`),
+  ],
+  [
+    'good-json-escapes',
+    'JSON is RFC 8259, and stricter:',
+    lastText((json) => json.replaceAll('/', '\\/').replace('"aud"', '"\\u0061ud"')),
+  ],
+  ['good-surrogate-pair', 'no half of a surrogate pair.', rootText(adding('"later":"\\ud83d\\ude00 😀"'))],
+  ['good-64-members', COUNTS, rootText(adding(members(64)))],
+  ['good-64-elements', COUNTS, rootText(adding(elements(64)))],
+  ['good-depth-of-json', DEPTH, root(() => ({ later: [[[[[]]]]] }))],
+  ['good-depth-of-json-in-wit', DEPTH, lastWit({ claims: { later: [[[[]]]] } })],
+  [
+    'good-largest-integer',
+    'Every number is an integer written in digits only and below 2^53.',
+    rootText(adding('"later":9007199254740991')),
+  ],
+  [
+    'good-prototype-names',
+    'Unknown members of roots and WITs are ignored.',
+    rootText(adding('"__proto__":{"sub":1},"constructor":0,"toString":"x"')),
+  ],
+  ['good-null-in-ignored-member', 'Unknown members of roots and WITs are ignored.', rootText(adding('"later":null'))],
+  ['good-unknown-tctx-member', IGNORED, context(() => ({ later: true }))],
+  ['good-unknown-consent-member', IGNORED, context(() => ({ consent: { id: 'consent-1', version: 3, later: 1 } }))],
+  [
+    'good-unknown-wit-member',
+    'Unknown members of roots and WITs are ignored.',
+    lastWit({ claims: { iss: 'https://elsewhere.example' } }),
+  ],
+  ['good-unknown-cnf-member', IGNORED, lastWit({ cnf: { kid: 'x' }, jwk: { use: 'sig', kid: 'y' } })],
+  [
+    'good-longest-spiffe-id',
+    'SPIFFE IDs are canonical and at most 255 bytes.',
+    (mesh) => ({ hops: [{ to: 'orders', claims: { next: [LONGEST, id(mesh, 'payments')] } }, { to: 'payments' }] }),
+  ],
+  [
+    'good-spiffe-id-characters',
+    'SPIFFE IDs are canonical and at most 255 bytes.',
+    lastLink(() => ({ next: ['spiffe://shop.example/A-z/0.9/_...'] })),
+  ],
+  [
+    'good-acr-and-rctx',
+    'Where used it also has',
+    (mesh) => ({
+      ...context(() => ({ acr: '' }))(mesh),
+      root: { rctx: {}, tctx: { ...mesh.rootClaims().tctx, acr: 'urn:example:mfa' } },
+    }),
+  ],
+  ['good-empty-purpose', "`tctx` of a user's root has", context(() => ({ purpose: '' }))],
+  [
+    'good-depth-at-the-limit',
+    'A chain is no deeper than the least depth limit so far.',
+    context(() => ({ max_depth: 2 })),
+  ],
+  ['good-depth-limit-its-own', 'The link that states a limit is bound by it.', lastLink(() => ({ del_max_depth: 2 }))],
+  [
+    'good-depth-limit-unchanged',
+    '`del_max_depth` is lower than or equal to the least depth limit so far.',
+    () => ({
+      hops: [
+        { to: 'orders', claims: { del_max_depth: 8 } },
+        { to: 'payments', claims: { del_max_depth: 8 } },
+      ],
+    }),
+  ],
+  [
+    'good-depth-limit-above-eight',
+    'The limit is `tctx.max_depth`, else 8.',
+    (mesh) => ({
+      ...context(() => ({ max_depth: 20 }))(mesh),
+      hops: [{ to: 'orders', claims: { del_max_depth: 9 } }, { to: 'payments' }],
+    }),
+  ],
+  ['good-deferred', "A deferred root's `depth` is added.", deferredChain, ALL, 5],
+  [
+    'good-scope-unchanged',
+    'An absent `scope` leaves it unchanged.',
+    () => ({ hops: [{ to: 'orders', claims: { scope: 'orders:write' } }, { to: 'payments' }] }),
+    'orders:write',
+  ],
+  [
+    'good-scope-in-another-order',
+    "`scope` of a link is a subset of its parent's.",
+    lastLink(() => ({ scope: 'payments:charge orders:write orders:read' })),
+    'payments:charge orders:write orders:read',
+  ],
+  [
+    'good-scope-odd-characters',
+    'A scope value is a list of RFC 6749 scope tokens joined by one space, or empty.',
+    root(() => ({ scope: ODD_TOKENS })),
+    ODD_TOKENS,
+  ],
+  [
+    'good-root-without-scope',
+    'A scope value is a list of RFC 6749 scope tokens joined by one space, or empty.',
+    root(() => ({ scope: '' })),
+    '',
+  ],
+  [
+    'good-details-whole',
+    'An empty list of details is always a subset.',
+    (mesh) => ({
+      ...context(() => ({ authorization_details: [{ type: 'payment', amount: 5 }] }))(mesh),
+      hops: twoHops,
+    }),
+  ],
+  [
+    'good-details-none-left',
+    'An empty list of details is always a subset.',
+    (mesh) => ({
+      ...context(() => ({ authorization_details: [{ type: 'payment' }] }))(mesh),
+      hops: [
+        { to: 'orders', claims: { authorization_details: [] } },
+        { to: 'payments', claims: { authorization_details: [] } },
+      ],
+    }),
+  ],
+  ['good-next-of-the-last-link', NEXT, lastLink(() => ({ next: [] }))],
+  [
+    'good-next-in-both',
+    NEXT,
+    (mesh) => ({
+      hops: [
+        { to: 'orders', claims: { next: [id(mesh, 'ledger'), id(mesh, 'payments')] } },
+        { to: 'payments', claims: { next: [id(mesh, 'ledger')] } },
+        { to: 'ledger' },
+      ],
+    }),
+    ALL,
+    3,
+  ],
+  [
+    'good-back-to-entry',
+    'No SPIFFE ID stands in the list more than twice.',
+    () => ({ hops: [{ to: 'orders' }, { to: 'storefront' }, { to: 'payments' }] }),
+    ALL,
+    3,
+  ],
+  [
+    'good-rte-of-an-earlier-link',
+    EARLIER,
+    () => ({ hops: [{ to: 'orders', claims: { rte: 'GET /elsewhere' } }, { to: 'payments' }] }),
+  ],
+  [
+    'good-once-of-an-earlier-link',
+    EARLIER,
+    (mesh) => ({
+      hops: [{ to: 'orders', claims: { once: mesh.workload('orders').certificateS256 } }, { to: 'payments' }],
+    }),
+  ],
+  [
+    'good-link-begins-with-its-root',
+    NESTED,
+    (mesh) => ({ hops: [{ to: 'orders', claims: { iat: mesh.nowS - 10, exp: mesh.nowS + 50 } }] }),
+    ALL,
+    1,
+  ],
+  ['good-link-ends-with-its-root', NESTED, root((mesh) => ({ exp: mesh.nowS + 60 }))],
+  [
+    'good-root-life-300-s',
+    'The life of a root is more than 0 s and at most 300 s.',
+    root((mesh) => ({ iat: mesh.nowS - 10, exp: mesh.nowS + 290 })),
+  ],
+  [
+    'good-life-of-1-s',
+    'The life of a link is more than 0 s and at most 60 s.',
+    (mesh) => ({
+      root: { iat: mesh.nowS, exp: mesh.nowS + 1 },
+      hops: [{ to: 'orders', claims: { exp: mesh.nowS + 1 } }],
+    }),
+    ALL,
+    1,
+  ],
+  [
+    'good-link-from-its-wits-begin',
+    WIT_TIME,
+    (mesh) => ({ hops: [{ to: 'orders' }, { to: 'payments', wit: witFor(mesh, 'orders', mesh.nowS + 60) }] }),
+  ],
+  [
+    'good-link-to-its-wits-end',
+    WIT_TIME,
+    (mesh) => ({ hops: [{ to: 'orders' }, { to: 'payments', wit: witFor(mesh, 'orders', mesh.nowS - 3540) }] }),
+  ],
+  [
+    'good-eight-links-of-16384-bytes',
+    'The three values together, separators included, have at most 16384 bytes.',
+    largest,
+    ALL,
+    8,
+  ],
+  ['good-link-of-1536-bytes', 'A link has at most 1536 bytes.', linkOf(1536)],
+  [
+    'good-own-root-empty-tctx',
+    'Its `tctx` has at most `max_depth` and `purpose`.',
+    root((mesh) => ({ sub: id(mesh, 'storefront'), tctx: {} })),
+  ],
+];
+
+const OWN_SUB = 'spiffe://shop.example/ns/demo/sa/storefront';
+
+const CALLS: readonly (readonly [name: string, says: string, call: NonNullable<ChainCase['call']>])[] = [
+  [
+    'good-clock-with-fractions',
+    "A verifier's clock may have fractions; claims have none.",
+    (mesh) => ({ at: mesh.nowS + 64.999, revocations_at: mesh.nowS + 64.5 }),
+  ],
+  [
+    'good-live-state-30-s-old',
+    'Live state older than its limit refuses every delegated call.',
+    (mesh) => ({ revocations_at: mesh.nowS - 30 }),
+  ],
+  [
+    'good-hop-with-a-parent',
+    '`Delegation-Hop` is minted by the calling sidecar for every call and every retry,',
+    { delegation_hop: 'aG9wcHJlAAAAAAAB.cGFyZW50AAAAAAAB.cmVxdWVzdC1pZC0x' },
+  ],
+  [
+    'good-hop-late-within-the-window',
+    'Older means that its counter is 65536 or more below the highest that was seen of its prefix.',
+    { seen_hops: [hopWithCounter(65_536), hopWithCounter(2)] },
+  ],
+  [
+    'good-hop-of-another-prefix',
+    'The receiver keeps a window of 65536 ids a peer and prefix,',
+    { seen_hops: [prefixedHop(1), prefixedHop(2)] },
+  ],
+  [
+    'good-hop-of-one-of-256-prefixes',
+    'A store that is full refuses, and never forgets what could still be replayed.',
+    { seen_hops: [hopWithCounter(0), ...Array.from({ length: 255 }, (_, i) => prefixedHop(i))] },
+  ],
+  [
+    'good-jti-seen-without-once',
+    'A `jti` of a link with `once` is taken once.',
+    { seen_jti: ['AAAAAgAAAAAAAAAA', 'AAAAAQAAAAAAAAAA'] },
+  ],
+  ['good-route-none-matched', '`rte` of the last link is the route that the receiver matched.', { route: null }],
+  [
+    'good-key-among-others',
+    'A key that is not a P-256 key, or is for another `use` or `alg`, is passed over.',
+    keysAmongOthers,
+  ],
+  [
+    'good-revoked-another',
+    'A revocation hits what was issued at or before its `before`.',
+    (mesh) => ({ revocations: others(mesh) }),
+  ],
+  [
+    'good-revoked-before-issue',
+    'It hits what was issued at or before `before`, so that a clean replacement lives.',
+    (mesh) => ({ revocations: earlier(mesh) }),
+  ],
+  [
+    'good-consent-version-that-counts',
+    '`consent` may carry the lowest `version` that still counts instead.',
+    { revocations: [{ kind: 'consent', value: 'consent-1', before: 0, version: 3 }] },
+  ],
+  [
+    'good-consent-version-alone',
+    'Then the version alone decides.',
+    (mesh) => ({ revocations: [{ kind: 'consent', value: 'consent-1', before: mesh.nowS, version: 3 }] }),
+  ],
+];
+
+export const EDGE_CASES: readonly ChainCase[] = [
+  ...ROWS.map(([name, says, chain, scope = ALL, depth = 2]) => ({
+    name,
+    says,
+    chain,
+    expect: name.startsWith('good-own') ? { ok: true as const, sub: OWN_SUB, scope, depth } : good(scope, depth),
+  })),
+  ...CALLS.map(([name, says, call]) => ({ name, says, chain: asIs, call, expect: good(ALL, 2) })),
+  {
+    name: 'good-second-root-key',
+    says: 'A root is signed with a key that the authority publishes under its `kid`.',
+    chain: () => ({ rootKey: STRANGER, rootHeader: { kid: 'root-2' }, hops: oneHop }),
+    call: (mesh) => ({
+      authority_jwks: { keys: [publicJwkOf(mesh.rootKey), publicJwkOf({ kid: 'root-2', key: STRANGER })] },
+    }),
+    expect: good(ALL, 1),
+  },
+];
+
+function deferredChain(mesh: TestMesh): Forgery {
+  const deferred = {
+    ref: 'grant-7',
+    txn: TXN,
+    depth: 3,
+    wl: ['orders', 'ledger', 'inventory'].map((name) => id(mesh, name)),
+  };
+  return {
+    ...context(() => ({ deferred }))(mesh),
+    hops: [
+      { to: 'orders', claims: { del_depth: 4 } },
+      { to: 'payments', claims: { del_depth: 5 } },
+    ],
+  };
+}
+
+/** A root filled up until the three values together are as long as they may be. */
+function largest(mesh: TestMesh): Forgery {
+  return filled(mesh, 16_384, (pad) => ({
+    root: { later: 'x'.repeat(pad) },
+    hops: names(8).map((hop, i) => (i === 7 ? hop : { ...hop, claims: { rte: 'x'.repeat(540) } })),
+  }));
+}
+
+function linkOf(size: number) {
+  return (mesh: TestMesh): Forgery =>
+    filled(
+      mesh,
+      size,
+      (pad) => ({ hops: [{ to: 'orders', claims: { rte: 'x'.repeat(pad) } }, { to: 'payments' }] }),
+      ({ delegationChain }) => delegationChain.indexOf(','),
+    );
+}
+
+/** The forgery of the padding that gives that size. Base64url grows by one or two characters a byte. */
+function filled(
+  mesh: TestMesh,
+  size: number,
+  forgery: (pad: number) => Forgery,
+  sizeOf: (chain: ForgedChain) => number = (chain) => Object.values(chain).join('').length,
+): Forgery {
+  const start = Math.floor(((size - sizeOf(forge(mesh, forgery(0)))) * 3) / 4) - 3;
+  for (let pad = Math.max(0, start); pad < start + 8; pad++) {
+    if (sizeOf(forge(mesh, forgery(pad))) === size) return forgery(pad);
+  }
+  throw new Error(`no padding gives ${size} bytes`);
+}
+
+function keysAmongOthers(mesh: TestMesh): ReturnType<Extract<ChainCase['call'], (...args: never[]) => unknown>> {
+  const odd = [{ kty: 'OKP', crv: 'Ed25519', x: 'AA', kid: 'root-1' }, { kty: 'RSA', kid: 'wit-1' }, { kid: 'x' }];
+  return {
+    authority_jwks: { keys: [...odd, { ...publicJwkOf(mesh.rootKey), use: 'sig', alg: 'ES256' }] },
+    bundle: {
+      keys: [
+        { kty: 'EC', crv: 'P-256', use: 'x509-svid' },
+        { ...publicJwkOf(mesh.rootKey), kid: 'wit-1', use: 'jwt-svid' },
+        { ...publicJwkOf(mesh.witKey), use: 'wit-svid' },
+      ],
+    },
+  };
+}
+
+/** One of each kind, of a value that this chain does not have. */
+function others({ nowS }: TestMesh): readonly VectorRevocation[] {
+  const kinds = ['txn', 'sub', 'client', 'consent', 'grant', 'deferred', 'kid', 'workload', 'wit', 'cert'] as const;
+  return kinds.map((kind) => ({ kind, value: `another-${kind}`, before: nowS + 1000 }));
+}
+
+/** One of each kind, of this chain's values, from before they were issued. */
+function earlier(mesh: TestMesh): readonly VectorRevocation[] {
+  const { nowS } = mesh;
+  const [root, wit] = [nowS - 11, nowS - 601];
+  return [
+    { kind: 'txn', value: 'BwcHBwcHBwcHBwcHBwcHBw', before: root },
+    { kind: 'client', value: 'shop-web', before: root },
+    { kind: 'consent', value: 'consent-1', before: root },
+    { kind: 'grant', value: 'grant-1', before: root },
+    { kind: 'kid', value: 'root-1', before: root },
+    { kind: 'kid', value: 'wit-1', before: wit },
+    { kind: 'workload', value: id(mesh, 'orders'), before: wit },
+    { kind: 'wit', value: 'wit-of-orders', before: wit },
+    { kind: 'cert', value: mesh.workload('storefront').certificateS256, before: wit },
+  ];
+}
