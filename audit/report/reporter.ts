@@ -117,10 +117,11 @@ export function openReporter(options: ReporterOptions): Reporter {
 
 /** A crash is on record too, so that a gap in the sequence numbers has its reason beside it. */
 function reportRecovery(spool: Spool, log: Logger): void {
-  const { unknownHops, tornBytes, lostEvents } = spool.recovered;
-  if (unknownHops === 0 && tornBytes === 0 && lostEvents === 0) return;
-  log.warn({ unknownHops, tornBytes, lostEvents }, 'audit spool recovered');
-  const detail = `${unknownHops} calls without a known end, ${lostEvents} events lost`;
+  const { unknownHops, tornBytes, lostEvents, skippedNumbers } = spool.recovered;
+  if (unknownHops === 0 && tornBytes === 0 && lostEvents === 0 && skippedNumbers === 0) return;
+  log.warn({ unknownHops, tornBytes, lostEvents, skippedNumbers }, 'audit spool recovered');
+  const skipped = skippedNumbers === 0 ? '' : `, ${skippedNumbers} numbers left out after a loss of power`;
+  const detail = `${unknownHops} calls without a known end, ${lostEvents} events lost${skipped}`;
   try {
     spool.append({ body: 'part', part: { state: 'recovered', detail } }).catch(() => undefined);
   } catch (error) {

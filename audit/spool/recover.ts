@@ -7,8 +7,8 @@ import { readdirSync, readFileSync, truncateSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { BehalfError } from '../../errors/index.ts';
 import { decodeEvent } from '../event/index.ts';
-
 import { decodeOpenHops, followHop, type OpenHops } from './open-hops.ts';
+import { SKIP_AFTER_POWER_LOSS } from './power-mark.ts';
 import { HEADER_BYTES, RECORD_EVENT, RECORD_OPEN_HOPS, readHeader, readRecord } from './segment.ts';
 import { SEGMENT_SUFFIX, type Segment } from './segment-file.ts';
 
@@ -52,7 +52,9 @@ export function recoverSpool(dir: string): Recovered {
     if (segments.length > 0 && (header.firstSeq < nextSeq || epoch?.equals(header.epoch) !== true)) {
       throw new BehalfError('data_directory_unusable', { path, why: 'segments of two spools in one folder' });
     }
-    if (segments.length > 0) lostEvents += header.firstSeq - nextSeq;
+    const missing = segments.length > 0 ? header.firstSeq - nextSeq : 0;
+    // Numbers that were left out on purpose are no events.
+    lostEvents += missing >= SKIP_AFTER_POWER_LOSS ? missing - SKIP_AFTER_POWER_LOSS : missing;
     epoch = header.epoch;
     nextSeq = header.firstSeq;
     open.clear();

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ChainBody, Event } from '../../proto/behalf/audit/v1/audit.ts';
-import { decodeEvent } from '../event/index.ts';
+import { decodeEvent, encodeEvent } from '../event/index.ts';
 import { sampleChain, sampleEnd, sampleHop } from '../testing/sample-events.ts';
 import { openSpool, type Spool, type SpoolIo, type SpoolOptions } from './index.ts';
 
@@ -115,6 +115,40 @@ function lengthOfLast(bytes: Buffer): number {
   }
   return length;
 }
+
+test('after a loss of power no number is given twice, since the collector may have what the disk has not', async () => {
+  const first = open({ boot: 'one' });
+  for (let index = 0; index < 10; index++) await first.append(sampleHop());
+  // What the machine had when it stopped: the last five events were delivered and never on disk.
+  const [file = ''] = segmentFiles();
+  const bytes = readFileSync(join(dir, file));
+  const mark = readFileSync(join(dir, 'power.json'));
+  const { events } = await readAll(first);
+  await first.close();
+  const whole = events.slice(0, 5).reduce((length, event) => length + 9 + encodeEvent(event).length, 32 + 9);
+  writeFileSync(join(dir, file), bytes.subarray(0, whole));
+  writeFileSync(join(dir, 'power.json'), mark);
+
+  const second = open({ boot: 'two' });
+  expect(second.recovered).toMatchObject({ lostEvents: 0, skippedNumbers: 1_000_000 });
+  const hop = sampleHop({ goesOn: true });
+  await second.append(hop);
+  expect((await readAll(second)).events.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 1_000_006]);
+  await second.close();
+  // Stopped in order, or in the same boot, nothing is skipped, and what was skipped is not told as lost.
+  const third = open({ boot: 'three' });
+  expect(third.recovered).toEqual({ unknownHops: 1, tornBytes: 0, lostEvents: 0, skippedNumbers: 0 });
+  expect(third.state().nextSeq).toBe(1_000_008);
+});
+
+test('the death of the process alone skips no number', async () => {
+  const first = open({ boot: 'one' });
+  await first.append(sampleHop());
+  const mark = readFileSync(join(dir, 'power.json'));
+  await first.close();
+  writeFileSync(join(dir, 'power.json'), mark);
+  expect(open({ boot: 'one' }).state().nextSeq).toBe(2);
+});
 
 test('a segment that was not yet born when the process died is removed', async () => {
   const spool = open({ segmentBytes: 600 });

@@ -11,6 +11,7 @@ import type { ChainBody, Event, EventBody } from '../../proto/behalf/audit/v1/au
 import { encodeEvent, MAX_EVENT_BYTES } from '../event/index.ts';
 import { lockFolder } from './lock-folder.ts';
 import { encodeOpenHops, followHop, openHopKey, unknownEnds } from './open-hops.ts';
+import { bootName, mayHaveLostPower, SKIP_AFTER_POWER_LOSS, writePowerMark } from './power-mark.ts';
 import { type Recovered, recoverSpool } from './recover.ts';
 import {
   EPOCH_BYTES,
@@ -42,6 +43,8 @@ export interface SpoolOptions {
   /** Microseconds since the epoch. */
   readonly nowUs: () => number;
   readonly io?: SpoolIo;
+  /** Name of this boot of the machine. */
+  readonly boot?: string;
 }
 
 /** A place in the spool, to read on from. */
@@ -53,8 +56,13 @@ export interface SpoolCursor {
 
 export interface Spool {
   readonly epoch: Buffer;
-  /** What opening it found: hops closed as `unknown`, bytes of torn records, events that are lost. */
-  readonly recovered: { readonly unknownHops: number; readonly tornBytes: number; readonly lostEvents: number };
+  /** What opening it found: hops closed as `unknown`, bytes of torn records, events that are lost, numbers that are left out. */
+  readonly recovered: {
+    readonly unknownHops: number;
+    readonly tornBytes: number;
+    readonly lostEvents: number;
+    readonly skippedNumbers: number;
+  };
   /**
    * Puts an event into this turn's write. The promise is the turn's: it resolves once the write is as durable as configured.
    * It rejects, as `append` throws, with `audit_unavailable` (full, or the disk refused); then the event is not on record.
@@ -92,15 +100,19 @@ export function openSpool(options: SpoolOptions): Spool {
   mkdirSync(options.dir, { recursive: true, mode: 0o700 });
   const unlock = lockFolder(options.dir);
   try {
-    return runSpool({ ...options, maxBytes, segmentBytes, io }, recoverSpool(options.dir), unlock);
+    const recovered = recoverSpool(options.dir);
+    const boot = options.boot ?? bootName();
+    // If the process dies between this question and the mark below, the next start asks again and skips once more.
+    const skip = recovered.epoch !== null && mayHaveLostPower(options.dir, boot) ? SKIP_AFTER_POWER_LOSS : 0;
+    return runSpool({ ...options, maxBytes, segmentBytes, io, boot }, recovered, skip, unlock);
   } catch (thrown) {
     unlock();
     throw thrown;
   }
 }
 
-function runSpool(options: Required<SpoolOptions>, recovered: Recovered, unlock: () => void): Spool {
-  const { dir, maxBytes, segmentBytes, nowUs, io } = options;
+function runSpool(options: Required<SpoolOptions>, recovered: Recovered, skip: number, unlock: () => void): Spool {
+  const { dir, maxBytes, segmentBytes, nowUs, io, boot } = options;
   const strict = options.durability === 'strict';
   const { segments, open, tornBytes, lostEvents } = recovered;
   const epoch = recovered.epoch ?? randomBytes(EPOCH_BYTES);
@@ -109,19 +121,22 @@ function runSpool(options: Required<SpoolOptions>, recovered: Recovered, unlock:
   let active: Segment;
   let fd: number;
   const newest = segments.at(-1);
-  if (newest === undefined) {
-    ({ segment: active, fd } = beginSegment(dir, { epoch, firstSeq: recovered.nextSeq }, encodeOpenHops(open), strict));
+  const firstSeq = recovered.nextSeq + skip;
+  if (newest === undefined || skip > 0) {
+    // Durable with the mark after it: else a second loss of power could take the skip and leave the mark.
+    ({ segment: active, fd } = beginSegment(dir, { epoch, firstSeq }, encodeOpenHops(open), strict || skip > 0));
     segments.push(active);
   } else {
     active = newest;
     fd = openSync(active.path, 'r+');
   }
+  writePowerMark(dir, { boot, synced: strict });
   let bytesOnDisk = segments.reduce((bytes, segment) => bytes + segment.bytes, 0);
   /** How far delivery may read: what is as durable as configured. */
   let readable: SpoolCursor = endOf(active);
 
   // INVARIANT: events of the turn that is not yet written have the numbers from `seqOnDisk` to `nextSeq` - 1.
-  let seqOnDisk = recovered.nextSeq;
+  let seqOnDisk = firstSeq;
   let nextSeq = seqOnDisk;
   let batch = Buffer.allocUnsafe(64 * 1024);
   let batchBytes = 0;
@@ -288,6 +303,16 @@ function runSpool(options: Required<SpoolOptions>, recovered: Recovered, unlock:
     return isLast || following === undefined ? null : read({ segment: following.firstSeq, offset: HEADER_BYTES }, most);
   }
 
+  /** A disk that fails here costs no event, only numbers: without the mark the next boot leaves some out. */
+  function markSynced(): void {
+    try {
+      fdatasyncSync(fd);
+      writePowerMark(dir, { boot, synced: true });
+    } catch {
+      // The mark stands as it was when the spool was opened.
+    }
+  }
+
   const unknownHops = open.size;
   // If the process dies before or in this write, the hops that it does not close are still open in what is on disk, and the
   // next start closes them.
@@ -296,7 +321,7 @@ function runSpool(options: Required<SpoolOptions>, recovered: Recovered, unlock:
 
   return {
     epoch,
-    recovered: { unknownHops, tornBytes, lostEvents },
+    recovered: { unknownHops, tornBytes, lostEvents, skippedNumbers: skip },
     append,
     appendChain,
     first: () => ({ segment: segments[0]?.firstSeq ?? active.firstSeq, offset: HEADER_BYTES }),
@@ -309,6 +334,7 @@ function runSpool(options: Required<SpoolOptions>, recovered: Recovered, unlock:
       closed = true;
       flush();
       await lastTurn;
+      if (!strict && broken === null) markSynced();
       closeSync(fd);
       unlock();
     },
