@@ -25,6 +25,8 @@ import { createProvider, DEFAULT_ACCESS_TOKEN_TTL_S } from './oauth/provider.ts'
 import { createRevocationEffects } from './oauth/revocation-effects.ts';
 import { createFormTokens } from './pages/form-tokens.ts';
 import { createPages, errorPage } from './pages/index.ts';
+import { type Bans, createBans } from './revoke/bans.ts';
+import { createTakeBack, type RootKeys, type TakeBack } from './revoke/take-back.ts';
 import { type AccountConfig, type Accounts, openAccounts } from './sign-in/accounts.ts';
 import { createBrowserSessions } from './sign-in/browser-sessions.ts';
 import { createSignInLimits } from './sign-in/sign-in-limits.ts';
@@ -45,6 +47,7 @@ export interface AuthorityDeps {
   readonly snapshot: () => PolicySnapshot | null;
   readonly witKey: (kid: string) => KeyObject | null;
   readonly revoke: RevocationDeps['revoke'];
+  readonly rootKeys: RootKeys;
   readonly record: RecordEvent;
   /** Who is at the other end of a request on the mTLS listener; null on the one for browsers. */
   readonly peerOf: (request: IncomingMessage) => MeshPeer | null;
@@ -66,6 +69,8 @@ export interface Authority {
   readonly consents: Consents;
   readonly changes: ConsentChanges;
   readonly accounts: Accounts;
+  readonly takeBack: TakeBack;
+  readonly bans: Bans;
   /** A user's pseudonym in the mesh. */
   subjectOf(account: string): string;
   /** Expires, forgets and finishes what is due; call it now and then. */
@@ -97,6 +102,18 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
   const oauth = createOAuthStore(database, clock, (id) => metadataOfWorkload(deps.snapshot(), id), effects.queue);
   const consents = createConsents({ database, oauth, revocations, clock });
   const changes = createConsentChanges({ consents, revocations, record, subjectOf, log });
+  const bans = createBans(database, clock);
+  const takeBack = createTakeBack({
+    database,
+    oauth,
+    consents,
+    changes,
+    revocations,
+    accounts,
+    bans,
+    rootKeys: deps.rootKeys,
+    clock,
+  });
   const tokens = createAccessTokens({ issuer, audience, keys, oauth, clock });
   const sessions = createBrowserSessions(database, clock);
   const clientNames = new Map(deps.clients.map(({ id, name }) => [id, name]));
@@ -123,7 +140,11 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     consents,
     proofs: createProofChecker(clock),
     snapshot: deps.snapshot,
-    stands: (account, clientId) => accounts.isActive(account) && clientNames.has(clientId),
+    stands: (account, clientId) =>
+      accounts.isActive(account) &&
+      clientNames.has(clientId) &&
+      !bans.has('sub', subjectOf(account)) &&
+      !bans.has('client', clientId),
     subjectOf,
     trustDomain,
     witKey: deps.witKey,
@@ -160,6 +181,8 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     consents,
     changes,
     accounts,
+    takeBack,
+    bans,
     subjectOf,
     sweep: async () => {
       oauth.sweep();

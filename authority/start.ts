@@ -8,7 +8,7 @@ import { BehalfError, codeOf } from '../errors/index.ts';
 import { systemClock } from '../identity/index.ts';
 import { createGrpcServer } from '../identity/mtls/index.ts';
 import { type OwnIdentity, openIdentity } from '../identity/own/index.ts';
-import { consents, tokenExchange } from '../proto/behalf/authority/v1/authority.ts';
+import { consents, revocations, tokenExchange } from '../proto/behalf/authority/v1/authority.ts';
 import { openLiveStateSource, watchState } from '../state/index.ts';
 import { type Authority, createAuthority } from './authority.ts';
 import type { AuthorityConfig } from './config.ts';
@@ -18,8 +18,10 @@ import { serveExchange } from './exchange/serve-exchange.ts';
 import { type HttpPort, openHttpPort, openMeshHttpPort, parseListen } from './http/listeners.ts';
 import { type AuthorityKeys, openKeys } from './keys/keys.ts';
 import { publishKeys } from './keys/publish-keys.ts';
+import { startRotation } from './keys/rotate-keys.ts';
 import { readPassphrase } from './keys/sealed-file.ts';
 import { isLoopbackUrl } from './oauth/clients.ts';
+import { serveRevocations } from './revoke/serve-revocations.ts';
 import { openDatabase } from './store/database.ts';
 
 /** Where the authority can be reached. */
@@ -78,13 +80,15 @@ async function open(
 
   const identity = await openIdentity({ trust, dataDir, log, signal: startup });
   opened.add('identity', identity.close);
-  const keys = openKeys(dataDir, passphrase);
+  const keys = openKeys(dataDir, passphrase, { rootKeyLifeS: config.rootKeyLifeS });
   const database = openDatabase(dataDir);
   opened.add('database', async () => database.close());
   const reporter = openReporter({ spoolDir: `${dataDir}/spool`, collectorAddress, identity, log, signal });
   opened.add('reporter', reporter.close);
   const record: RecordEvent = (event) => reporter.record(event);
-  await publishKeys({ caAddress: trust.caAddress, identity, keys, issuer, log, signal: startup });
+  const publish = (until: AbortSignal): Promise<void> =>
+    publishKeys({ caAddress: trust.caAddress, identity, keys, issuer, log, signal: until });
+  await publish(startup);
   await recordKeys(keys, record);
 
   const key = { kid: keys.liveState.kid, key: keys.liveState.key };
@@ -98,7 +102,8 @@ async function open(
     signal,
   });
   opened.add('live state', liveState.close);
-  const state = watchState({ identity, collectorAddress, log, signal });
+  const floorFile = `${dataDir}/snapshot-floor.json`;
+  const state = watchState({ identity, collectorAddress, floorFile, log, signal });
   opened.add('state view', state.close);
 
   const mesh =
@@ -119,12 +124,24 @@ async function open(
     snapshot: () => state.snapshot()?.snapshot ?? null,
     witKey: (kid) => identity.bundle().witKeys.get(kid) ?? null,
     revoke: liveState.revoke,
+    rootKeys: {
+      trusted: () => [...identity.bundle().rootKeys.keys()],
+      inUse: () => keys.root.kid,
+      replace: async () => {
+        const { next, use } = keys.replaceRoot();
+        await record(keyEvent('root', next.kid, 'made'));
+        await publish(signal);
+        use();
+        return next.kid;
+      },
+    },
     record,
     peerOf: (request) => mesh?.peerOf(request) ?? null,
     mtlsTokenEndpoint: meshTokenEndpoint,
     clock: systemClock,
     log,
   });
+  opened.add('rotation', startRotation({ keys, publish, record, log }));
   opened.add('sweep', startSweeping(authority, log));
   const port = await openGrpc(config.listen, authority, identity, log, opened);
   http.answerWith(authority.handleHttp);
@@ -148,7 +165,9 @@ async function openGrpc(
 ): Promise<number> {
   const server = createGrpcServer({ identity, log });
   server.add(tokenExchange, serveExchange(authority.exchange, log));
-  server.add(consents, serveConsents({ ...authority, trustDomain: identity.trustDomain }));
+  const { trustDomain } = identity;
+  server.add(consents, serveConsents({ ...authority, trustDomain }));
+  server.add(revocations, serveRevocations({ ...authority, trustDomain }));
   const port = await server.listen(parseListen(listen));
   opened.add('grpc', server.close);
   return port;

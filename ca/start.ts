@@ -135,7 +135,8 @@ async function serve(
   const shared = { database, trustDomain, trail, log, clock };
   const ownerUid = ownerOf(dataDir);
   server.add(certificateAuthority, serveCertificateAuthority({ ...shared, ...lives, issuer, document, ownerUid }));
-  server.add(registration, serveRegistration({ ...shared, liveState }));
+  const isWitKey = (kid: string): boolean => document.bundle().witKeys.has(kid);
+  server.add(registration, serveRegistration({ ...shared, liveState, isWitKey }));
 
   const close = async (): Promise<void> => {
     await server.close();

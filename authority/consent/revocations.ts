@@ -8,7 +8,7 @@ import type { Clock } from '../../identity/index.ts';
 import type { Database } from '../store/database.ts';
 
 /** Longest life of a root, of a stream that began under it, and some for clocks: then a revocation can hit nothing more. */
-const REMEMBERED_S = 300 + 24 * 3_600 + 60;
+export const REMEMBERED_S = 300 + 24 * 3_600 + 60;
 
 /** A revocation that live state has taken over. */
 export interface Stated {

@@ -64,8 +64,8 @@ export function serveConsents(deps: ConsentServiceDeps): Implementation<Consents
   };
 }
 
-/** @throws {BehalfError} `peer_unauthenticated`, `policy_denied` */
-function requireOperator(caller: Caller, trustDomain: TrustDomain): SpiffeId {
+/** Who calls, if it is an operator. @throws {BehalfError} `peer_unauthenticated`, `policy_denied` */
+export function requireOperator(caller: Caller, trustDomain: TrustDomain): SpiffeId {
   const id = requireCaller(caller);
   if (trustDomainOf(id) !== trustDomain || !pathOf(id).startsWith('/behalf/operator/')) {
     throw new BehalfError('policy_denied', { caller: id, why: 'for operators' });

@@ -29,8 +29,9 @@ const JWKS_MAX_AGE_S = 60;
 /** Makes the listener for browsers and OAuth clients. */
 export function createFrontDoor(deps: FrontDoorDeps): RequestListener {
   const oauth = deps.provider.callback();
-  const { token, root } = deps.keys;
-  const jwks = JSON.stringify({ keys: [token.publicJwk, root.publicJwk] });
+  const { keys } = deps;
+  // Anew each time: root keys follow one another.
+  const jwks = (): string => JSON.stringify({ keys: [keys.token.publicJwk, ...keys.rootJwks] });
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     takeAsOurs(request, deps.issuer);
@@ -41,7 +42,7 @@ export function createFrontDoor(deps: FrontDoorDeps): RequestListener {
         'Content-Type': 'application/jwk-set+json',
         'Cache-Control': `public, max-age=${JWKS_MAX_AGE_S}`,
       };
-      response.writeHead(200, headers).end(jwks);
+      response.writeHead(200, headers).end(jwks());
       return;
     }
     if (await deps.pages(request, response, path)) return;

@@ -1,39 +1,20 @@
 /**
- * The authority's keys: one signs roots, one signs access tokens, one signs live state, and a secret for what only we read
- * again (cookies, form tokens, token handles). Three signing keys, so that no signature of one kind passes for another. A
- * key is named by its RFC 7638 thumbprint.
+ * The authority's keys: some sign roots, one after the other, one signs access tokens, one signs live state, and a secret for
+ * what only we read again (cookies, form tokens, token handles). Keys of their own, so that no signature of one kind passes
+ * for another. A key is named by its RFC 7638 thumbprint.
  */
-import {
-  createHmac,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  hash,
-  type KeyObject,
-  randomBytes,
-  type webcrypto,
-} from 'node:crypto';
+import { createHmac, generateKeyPairSync, randomBytes, type webcrypto } from 'node:crypto';
 import { join } from 'node:path';
 import { BehalfError } from '../../errors/index.ts';
-import type { NamedJwk } from '../../identity/index.ts';
+import { type Clock, systemClock } from '../../identity/index.ts';
+import { openRootKeyRing, type RootKeyRing } from './root-key-ring.ts';
+import { DEFAULT_ROOT_KEY_LIFE_S, makeRootKey, type StoredRootKey } from './root-keys.ts';
 import { readSealed, writeSealed } from './sealed-file.ts';
+import { type SigningKey, signingKey } from './signing-key.ts';
 
-/** A signing key, its name, and the public half for publication. */
-export interface SigningKey {
-  readonly kid: string;
-  readonly key: KeyObject;
-  readonly publicKey: KeyObject;
-  readonly publicJwk: NamedJwk;
-}
+export type { SigningKey } from './signing-key.ts';
 
-export interface AuthorityKeys {
-  /** ES256: Transaction Tokens. The one in use: `replaceRoot` brings another. */
-  readonly root: SigningKey;
-  /**
-   * Makes a new root key for one that was revoked and keeps it. `use` signs with it from then on; call it once the mesh knows the
-   * key. If we stop between, the next start publishes the new key before it serves, and uses it.
-   */
-  replaceRoot(): { readonly next: SigningKey; use(): void };
+export interface AuthorityKeys extends RootKeyRing {
   /** ES256: access tokens (RFC 9068) and ID tokens. */
   readonly token: SigningKey;
   /** Ed25519: live-state entries and heartbeats. */
@@ -46,89 +27,90 @@ export interface AuthorityKeys {
 
 type JsonWebKey = webcrypto.JsonWebKey;
 
+/** Version 2 of the file. Version 1 had one `root` key without times, and no `version`. */
 interface StoredKeys {
-  readonly root: JsonWebKey;
+  readonly version: 2;
+  readonly root: readonly StoredRootKey[];
   readonly token: JsonWebKey;
   readonly liveState: JsonWebKey;
   readonly secret: string;
+}
+
+export interface KeyOptions {
+  /** How long a root key signs, in seconds. */
+  readonly rootKeyLifeS?: number | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 /**
  * Opens `<dataDir>/authority-keys.json`, or makes all keys where there is none.
  * @throws {BehalfError} `key_unusable`
  */
-export function openKeys(dataDir: string, passphrase: string): AuthorityKeys {
+export function openKeys(dataDir: string, passphrase: string, options: KeyOptions = {}): AuthorityKeys {
+  const { rootKeyLifeS = DEFAULT_ROOT_KEY_LIFE_S, clock = systemClock } = options;
   const file = join(dataDir, 'authority-keys.json');
   const found = readSealed(file, passphrase);
-  const stored = found === null ? makeKeys() : parseStored(found, file);
+  const stored = found === null ? makeKeys(clock()) : parseStored(found, file, clock());
   // If we stop before this write, nothing was published or signed yet: the next start makes other keys.
   if (found === null) writeSealed(file, passphrase, stored);
-  let root = signingKey(stored.root, 'ES256');
+  const ring = openRootKeyRing(stored.root, {
+    lifeS: rootKeyLifeS,
+    clock,
+    keep: (root) => writeSealed(file, passphrase, { ...stored, root }),
+  });
   const token = signingKey(stored.token, 'ES256');
   const liveState = signingKey(stored.liveState, 'EdDSA');
   const secret = Buffer.from(stored.secret, 'base64url');
+  const made = [
+    { use: 'root', kid: ring.root.kid },
+    { use: 'token', kid: token.kid },
+    { use: 'live_state', kid: liveState.kid },
+  ] as const;
   return {
     get root() {
-      return root;
+      return ring.root;
     },
-    replaceRoot: () => {
-      const jwk = makeP256();
-      const next = signingKey(jwk, 'ES256');
-      // Nothing is signed with the revoked key again, whatever happens from here on.
-      writeSealed(file, passphrase, { ...stored, root: jwk });
-      return {
-        next,
-        use: () => {
-          root = next;
-        },
-      };
+    get rootJwks() {
+      return ring.rootJwks;
     },
+    get isUnpublished() {
+      return ring.isUnpublished;
+    },
+    published: ring.published,
+    rotate: ring.rotate,
+    dropRoot: ring.dropRoot,
+    replaceRoot: ring.replaceRoot,
     token,
     liveState,
     secretFor: (purpose) => createHmac('sha256', secret).update(`behalf-authority-${purpose}-v1`).digest(),
-    made:
-      found === null
-        ? [
-            { use: 'root', kid: root.kid },
-            { use: 'token', kid: token.kid },
-            { use: 'live_state', kid: liveState.kid },
-          ]
-        : [],
+    made: found === null ? made : [],
   };
 }
 
-function makeP256(): JsonWebKey {
-  return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
-}
-
-function makeKeys(): StoredKeys {
+function makeKeys(nowS: number): StoredKeys {
   return {
-    root: makeP256(),
-    token: makeP256(),
+    version: 2,
+    // The first of all needs no lead: nobody knows another.
+    root: [makeRootKey(Math.floor(nowS))],
+    token: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }),
     liveState: generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' }),
     secret: randomBytes(32).toString('base64url'),
   };
 }
 
-function parseStored(value: unknown, file: string): StoredKeys {
-  const stored = value as Partial<StoredKeys>;
-  if (!stored.root || !stored.token || !stored.liveState || typeof stored.secret !== 'string') {
+function parseStored(value: unknown, file: string, nowS: number): StoredKeys {
+  const { version = 1, root, token, liveState, secret } = value as { [name in keyof StoredKeys]?: unknown };
+  if (version !== 1 && version !== 2) throw new BehalfError('key_unusable', { file, why: 'of a newer version' });
+  // The age of a key of version 1 is not known: its life counts from now.
+  const roots = version === 1 ? [{ jwk: root, useFromS: Math.floor(nowS), retiredS: null }] : root;
+  if (!root || !Array.isArray(roots) || roots.length === 0 || !token || !liveState || typeof secret !== 'string') {
     throw new BehalfError('key_unusable', { file, why: 'a key is missing' });
   }
-  return stored as StoredKeys;
-}
-
-function signingKey(jwk: JsonWebKey, alg: 'ES256' | 'EdDSA'): SigningKey {
-  const key = createPrivateKey({ key: jwk, format: 'jwk' });
-  const publicKey = createPublicKey(key);
-  const bare = publicKey.export({ format: 'jwk' });
-  const kid = thumbprintOf(bare);
-  return { kid, key, publicKey, publicJwk: { ...bare, kid, use: 'sig', alg } as NamedJwk };
-}
-
-/** RFC 7638 thumbprint of an EC or OKP public key. */
-function thumbprintOf(jwk: JsonWebKey): string {
-  const members =
-    jwk.kty === 'EC' ? { crv: jwk.crv, kty: jwk.kty, x: jwk.x, y: jwk.y } : { crv: jwk.crv, kty: jwk.kty, x: jwk.x };
-  return hash('sha256', JSON.stringify(members), 'base64url');
+  return {
+    version: 2,
+    root: roots as readonly StoredRootKey[],
+    token: token as JsonWebKey,
+    liveState: liveState as JsonWebKey,
+    secret,
+  };
 }

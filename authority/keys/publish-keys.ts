@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino';
 import { BehalfError, codeOf } from '../../errors/index.ts';
-import { type PartKeys, partId } from '../../identity/index.ts';
+import { type NamedJwk, type PartKeys, partId } from '../../identity/index.ts';
 import { connectService } from '../../identity/mtls/index.ts';
 import { createBackOff, type OwnIdentity, waitFor } from '../../identity/own/index.ts';
 import { certificateAuthority } from '../../proto/behalf/ca/v1/ca.ts';
@@ -15,6 +15,7 @@ const RETRY = { firstMs: 200, maxMs: 5_000 };
 /** The members of the bundle's `behalf` part that are the authority's to set. */
 function partKeysOf(
   keys: AuthorityKeys,
+  rootKeys: readonly NamedJwk[],
   issuer: string,
 ): Pick<PartKeys, 'issuer' | 'jwks_uri' | 'root_keys'> & {
   live_state_keys: Pick<PartKeys['live_state_keys'], 'authority'>;
@@ -22,7 +23,7 @@ function partKeysOf(
   return {
     issuer,
     jwks_uri: `${issuer}/jwks`,
-    root_keys: [keys.root.publicJwk],
+    root_keys: rootKeys,
     live_state_keys: { authority: [keys.liveState.publicJwk] },
   };
 }
@@ -37,7 +38,7 @@ export interface PublishKeysDeps {
 }
 
 /**
- * Publishes, trying again for as long as the CA cannot be reached.
+ * Publishes all that there are, and says so to `keys`; tries again for as long as the CA cannot be reached.
  * @throws {BehalfError} what the CA refuses with; `trust_unavailable` if aborted before
  */
 export async function publishKeys({ caAddress, identity, keys, issuer, log, signal }: PublishKeysDeps): Promise<void> {
@@ -47,13 +48,17 @@ export async function publishKeys({ caAddress, identity, keys, issuer, log, sign
     expect: partId(identity.trustDomain, 'ca'),
     log,
   });
-  const keysJson = JSON.stringify(partKeysOf(keys, issuer));
   const backOff = createBackOff(RETRY);
   try {
     while (!signal.aborted) {
       try {
-        const { sequence } = await ca.publishKeys({ keysJson });
-        log.info({ sequence, rootKey: keys.root.kid, liveStateKey: keys.liveState.kid }, 'keys published');
+        const { rootJwks } = keys;
+        const { sequence } = await ca.publishKeys({ keysJson: JSON.stringify(partKeysOf(keys, rootJwks, issuer)) });
+        keys.published(rootJwks);
+        log.info(
+          { sequence, rootKeys: rootJwks.map(({ kid }) => kid), liveStateKey: keys.liveState.kid },
+          'keys published',
+        );
         return;
       } catch (error) {
         if (!isOutage(error)) throw error;

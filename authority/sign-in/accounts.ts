@@ -26,6 +26,8 @@ export interface Accounts {
   idOf(name: string): AccountId | null;
   /** The pseudonym of a user for one audience; made at first use. */
   pseudonymOf(id: string, audience: PseudonymAudience): string;
+  /** The account behind a pseudonym of the mesh, or null. */
+  ofPseudonym(value: string): AccountId | null;
 }
 
 /** Who sees the pseudonym. */
@@ -56,6 +58,7 @@ export async function openAccounts(database: Database, configured: readonly Acco
   const selectId = sql.prepare('SELECT id FROM account WHERE name = ?');
   const selectName = sql.prepare('SELECT name FROM account WHERE id = ?');
   const selectPseudonym = sql.prepare('SELECT value FROM pseudonym WHERE account = ? AND audience = ?');
+  const selectByPseudonym = sql.prepare("SELECT account FROM pseudonym WHERE audience = 'mesh' AND value = ?");
   const insertPseudonym = sql.prepare('INSERT INTO pseudonym (account, audience, value) VALUES (?, ?, ?)');
 
   const hashes = new Map<string, string>();
@@ -91,6 +94,7 @@ export async function openAccounts(database: Database, configured: readonly Acco
       insertPseudonym.run(id, audience, value);
       return value;
     },
+    ofPseudonym: (value) => textOf(selectByPseudonym.get(value)?.['account']) as AccountId | null,
   };
 }
 

@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { BehalfError } from '../../errors/index.ts';
 
-
 /** What each version of the schema brings over the one before. */
 const SCHEMAS = [
   `

@@ -33,6 +33,7 @@ export interface RunningAuthority {
   /** Where it is reached; the issuer, unless that was given. */
   readonly origin: string;
   readonly authority: Authority;
+  readonly dataDir: string;
   readonly database: Database;
   readonly keys: AuthorityKeys;
   readonly ca: TestIssuer;
@@ -124,6 +125,15 @@ export async function runAuthority(
       stated.push({ revocation, number: stated.length + 1 });
       return { number: stated.length };
     },
+    rootKeys: {
+      trusted: () => [keys.root.kid],
+      inUse: () => keys.root.kid,
+      replace: async () => {
+        const { next, use } = keys.replaceRoot();
+        use();
+        return next.kid;
+      },
+    },
     record: async (event) => {
       events.push(event);
     },
@@ -138,6 +148,7 @@ export async function runAuthority(
     issuer,
     origin,
     authority,
+    dataDir,
     database,
     keys,
     ca,

@@ -11,7 +11,7 @@ import { CLOCK_JUMP_S, LIFE_BOUNDS } from '../config.ts';
 import { type IssuedRecord, issuedBySerial, latestEnd } from '../issue/issued.ts';
 
 /** What this authority may revoke. */
-export type OwnKind = 'workload' | 'wit' | 'cert';
+export type OwnKind = 'workload' | 'wit' | 'cert' | 'kid';
 
 export interface OwnRevocation {
   readonly kind: OwnKind;
@@ -24,14 +24,37 @@ export interface OwnRevocation {
 const KEEP_S = 600;
 const MAX_VALUE_LENGTH = 256;
 const SHA256_BASE64URL_LENGTH = 43;
+/** A ban stands until it is lifted. */
+const NEVER_S = Number.MAX_SAFE_INTEGER;
+
+/** What an operator's request is held against. */
+export interface RevocationContext {
+  readonly database: DatabaseSync;
+  readonly nowS: number;
+  /** Whether WITs are signed, or were, with a key of this name. */
+  readonly isWitKey: (kid: string) => boolean;
+}
 
 /**
  * Takes an operator's request.
- * @throws {BehalfError} `request_malformed`, `spiffe_id_invalid`
+ * @throws {BehalfError} `request_malformed`, `spiffe_id_invalid`, `not_found` for a serial or key that is not of this authority
  */
-export function parseRevocation({ kind, value }: RevokeRequest, nowS: number): OwnRevocation {
+export function parseRevocation(
+  { kind, value, ban }: RevokeRequest,
+  { database, nowS, isWitKey }: RevocationContext,
+): OwnRevocation {
   const before = Math.floor(nowS);
+  if (ban && kind !== 'workload') throw new BehalfError('request_malformed', { member: 'ban', why: 'for workloads' });
   switch (kind) {
+    case 'serial': {
+      const issued = issuedBySerial(database, value.toLowerCase());
+      if (issued === null) throw new BehalfError('not_found', { what: 'certificate that has not ended' });
+      return { kind: 'cert', value: issued.certificateS256, before };
+    }
+    case 'kid':
+      // WITs that this authority signs from now on live: it still has the key. One that has leaked has to be replaced.
+      if (!isWitKey(value)) throw new BehalfError('not_found', { what: 'WIT key' });
+      return { kind, value, before };
     case 'workload':
       return { kind, value: parseSpiffeId(value), before };
     case 'wit':
@@ -41,14 +64,15 @@ export function parseRevocation({ kind, value }: RevokeRequest, nowS: number): O
       if (value.length !== SHA256_BASE64URL_LENGTH) break;
       return { kind, value, before };
     default:
-      throw new BehalfError('request_malformed', { member: 'kind', why: 'not workload, wit or cert' });
+      throw new BehalfError('request_malformed', { member: 'kind', why: 'not workload, wit, cert, serial or kid' });
   }
   throw new BehalfError('request_malformed', { member: 'value', why: `not a value of kind ${kind}` });
 }
 
 /** When nothing that it hits can verify any more, seconds. What is not in the books may live as long as anything may. */
 export function forgetAt(database: DatabaseSync, { kind, value, before }: OwnRevocation): number {
-  return (latestEnd(database, kind, value) ?? before + LIFE_BOUNDS.maxS) + KEEP_S;
+  const latest = kind === 'kid' ? null : latestEnd(database, kind, value);
+  return (latest ?? before + LIFE_BOUNDS.maxS) + KEEP_S;
 }
 
 /** Keeps a revocation; of two of the same value the one that hits more counts. */
@@ -88,4 +112,25 @@ export function checkNotRevoked(database: DatabaseSync, issued: Revocable): void
     )
     .get(issued.issuedS, issued.spiffeId, issued.witJti, issued.certificateS256);
   if (row !== undefined) throw new BehalfError('peer_revoked', { kind: String(row['kind']), serial: issued.serialHex });
+}
+
+/** Nothing is issued to a banned workload until the ban is lifted; of two bans the first stays. */
+export function keepBan(database: DatabaseSync, workload: SpiffeId, nowS: number): void {
+  database
+    .prepare(
+      "INSERT INTO revocations (kind, value, before_s, forget_at_s) VALUES ('ban', ?, ?, ?) ON CONFLICT DO NOTHING",
+    )
+    .run(workload, Math.floor(nowS), NEVER_S);
+}
+
+/** @throws {BehalfError} `not_found` */
+export function liftBan(database: DatabaseSync, workload: SpiffeId): void {
+  const { changes } = database.prepare("DELETE FROM revocations WHERE kind = 'ban' AND value = ?").run(workload);
+  if (changes === 0) throw new BehalfError('not_found', { what: 'ban', workload });
+}
+
+/** @throws {BehalfError} `peer_revoked` */
+export function checkNotBanned(database: DatabaseSync, workload: SpiffeId): void {
+  const row = database.prepare("SELECT 1 FROM revocations WHERE kind = 'ban' AND value = ?").get(workload);
+  if (row !== undefined) throw new BehalfError('peer_revoked', { kind: 'ban', workload });
 }

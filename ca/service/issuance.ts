@@ -16,6 +16,7 @@ import type { MeshDocument } from '../bundle/mesh-document.ts';
 import { LIFE_BOUNDS } from '../config.ts';
 import { recordIssued } from '../issue/issued.ts';
 import type { IssuedSvid, Issuer } from '../issue/issuer.ts';
+import { checkNotBanned } from '../revoke/revocations.ts';
 import type { Trail } from './trail.ts';
 
 export interface IssuanceDeps {
@@ -92,6 +93,7 @@ export async function runIssuance(
   try {
     const keys = parseKeys(request.csr, request.witPublicJwk);
     attestation = await attest(keys);
+    checkNotBanned(deps.database, attestation.spiffeId);
     const ttlS = lifeOf(request.ttlS, attestation.ttlS, deps);
     svid = await deps.issuer.issue({ spiffeId: attestation.spiffeId, ...keys, ttlS });
     recordIssued(deps.database, svid, attestation.entryId);

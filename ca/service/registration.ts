@@ -17,7 +17,7 @@ import type { LiveStateSourceHandle } from '../../state/index.ts';
 import { createJoinToken, DEFAULT_TOKEN_LIFE_S, MAX_TOKEN_LIFE_S } from '../attest/index.ts';
 import { isOperator } from '../bundle/published-keys.ts';
 import { deleteEntry, insertEntry, listEntries, parseEntry } from '../entries/entries.ts';
-import { forgetAt, keepRevocation, parseRevocation, requireStanding } from '../revoke/revocations.ts';
+import { forgetAt, keepBan, keepRevocation, liftBan, parseRevocation, requireStanding } from '../revoke/revocations.ts';
 import type { Trail } from './trail.ts';
 
 export interface RegistrationDeps {
@@ -25,6 +25,8 @@ export interface RegistrationDeps {
   readonly trustDomain: TrustDomain;
   /** Null without a collector: then nothing can be revoked, since nobody would hear of it. */
   readonly liveState: Pick<LiveStateSourceHandle, 'revoke'> | null;
+  /** Whether WITs are signed with a key of this name. */
+  readonly isWitKey: (kid: string) => boolean;
   readonly trail: Trail;
   readonly log: Logger;
   readonly clock: Clock;
@@ -34,7 +36,7 @@ const MAX_REASON_LENGTH = 256;
 
 /** Makes the service's handlers. */
 export function serveRegistration(deps: RegistrationDeps): Implementation<Registration> {
-  const { database, trustDomain, liveState, trail, log, clock } = deps;
+  const { database, trustDomain, liveState, isWitKey, trail, log, clock } = deps;
   const operator = (caller: Caller): SpiffeId => {
     const by = requireStanding(database, caller);
     if (!isOperator(by, trustDomain)) throw new BehalfError('policy_denied', { why: 'operators only', caller: by });
@@ -70,11 +72,12 @@ export function serveRegistration(deps: RegistrationDeps): Implementation<Regist
     },
     revoke: async (request, caller) => {
       const by = operator(caller);
-      const revocation = parseRevocation(request, clock());
+      const revocation = parseRevocation(request, { database, nowS: clock(), isWitKey });
       if (request.reason.length > MAX_REASON_LENGTH)
         throw new BehalfError('request_malformed', { member: 'reason', why: 'too long' });
       if (liveState === null) throw new BehalfError('upstream_unavailable', { why: 'no collector is configured' });
       const forgetAtS = forgetAt(database, revocation);
+      if (request.ban) keepBan(database, parseSpiffeId(revocation.value), clock());
       // First here: if we stop now, it cannot renew any more, and the operator, who has no answer, revokes again.
       keepRevocation(database, revocation, forgetAtS);
       const { number } = await liveState.revoke(revocation, forgetAtS);
@@ -82,6 +85,12 @@ export function serveRegistration(deps: RegistrationDeps): Implementation<Regist
       log.warn({ by, kind, value, number }, 'revoked');
       await trail.record({ body: 'revocation', revocation: { kind, value, number, by, reason: request.reason } });
       return { number };
+    },
+    liftBan: ({ spiffeId }, caller) => {
+      const by = operator(caller);
+      liftBan(database, parseSpiffeId(spiffeId));
+      log.warn({ by, spiffeId }, 'ban lifted');
+      return {};
     },
   };
 }

@@ -100,8 +100,47 @@ export interface LookUpSubjectResponse {
   readonly subject: string;
 }
 
+/** Taking back, for operators. */
+export type Revocations = {
+  revoke: Unary<RevokeRequest, RevokeResponse>;
+  liftBan: Unary<LiftBanRequest, LiftBanResponse>;
+  listBans: Unary<ListBansRequest, ListBansResponse>;
+};
+
+export interface RevokeRequest {
+  readonly kind: string;
+  readonly value: string;
+  readonly reason: string;
+  readonly ban: boolean;
+}
+export interface RevokeResponse {
+  readonly number: number;
+  readonly grantsEnded: number;
+  readonly nextKid: string;
+}
+export interface LiftBanRequest {
+  readonly kind: string;
+  readonly value: string;
+}
+export type LiftBanResponse = Record<never, never>;
+export type ListBansRequest = Record<never, never>;
+export interface Ban {
+  readonly kind: string;
+  readonly value: string;
+  readonly sinceS: number;
+  readonly by: string;
+  readonly reason: string;
+}
+export interface ListBansResponse {
+  readonly bans: Ban[];
+}
+
 export const tokenExchange = defineService<TokenExchange>(
   'behalf/authority/v1/authority.proto',
   'behalf.authority.v1.TokenExchange',
 );
 export const consents = defineService<Consents>('behalf/authority/v1/authority.proto', 'behalf.authority.v1.Consents');
+export const revocations = defineService<Revocations>(
+  'behalf/authority/v1/authority.proto',
+  'behalf.authority.v1.Revocations',
+);

@@ -76,10 +76,15 @@ export interface RevokeRequest {
   readonly kind: string;
   readonly value: string;
   readonly reason: string;
+  readonly ban: boolean;
 }
 
 export interface RevokeResponse {
   readonly number: number;
+}
+
+export interface LiftBanRequest {
+  readonly spiffeId: string;
 }
 
 /** Attests workloads and issues their identities. */
@@ -97,6 +102,7 @@ export interface Registration {
   readonly deleteEntry: Unary<DeleteEntryRequest, Empty>;
   readonly createJoinToken: Unary<CreateJoinTokenRequest, CreateJoinTokenResponse>;
   readonly revoke: Unary<RevokeRequest, RevokeResponse>;
+  readonly liftBan: Unary<LiftBanRequest, Empty>;
 }
 
 export const certificateAuthority = defineService<CertificateAuthority>(
