@@ -1,5 +1,6 @@
 /** Configuration of the authority. */
 import { IDENTITY_PROPERTIES, type IdentityConfig } from '../identity/own/config.ts';
+import { DEFAULT_ROOT_KEY_LIFE_S, ROOT_KEY_LEAD_S } from './keys/root-keys.ts';
 import type { ClientConfig } from './oauth/clients.ts';
 import type { AccountConfig } from './sign-in/accounts.ts';
 
@@ -17,6 +18,7 @@ export interface AuthorityConfig extends IdentityConfig {
   readonly accounts: readonly AccountConfig[];
   readonly clients: readonly ClientConfig[];
   readonly accessTokenTtlS?: number;
+  readonly rootKeyLifeS?: number;
   readonly devMode?: boolean;
 }
 
@@ -144,6 +146,14 @@ export const AUTHORITY_SCHEMA = {
       maximum: 86_400,
       default: 3_600,
       description: 'Life of access tokens in seconds, at most; they also end with their consent.',
+    },
+    rootKeyLifeS: {
+      type: 'integer',
+      minimum: 2 * ROOT_KEY_LEAD_S,
+      maximum: 365 * 24 * 3_600,
+      default: DEFAULT_ROOT_KEY_LIFE_S,
+      description:
+        'How long a key signs roots, in seconds. The next one is published an hour before its use; past ones stay published, without their private half, for 400 days.',
     },
     devMode: {
       type: 'boolean',

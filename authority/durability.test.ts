@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,8 @@ import { codeOf } from '../errors/index.ts';
 import { createConsents } from './consent/consents.ts';
 import { createRevocations } from './consent/revocations.ts';
 import { openKeys } from './keys/keys.ts';
+import { ROOT_KEY_LEAD_S } from './keys/root-keys.ts';
+import { writeSealed } from './keys/sealed-file.ts';
 import { createRevocationEffects } from './oauth/revocation-effects.ts';
 import { hashPassword, openAccounts } from './sign-in/accounts.ts';
 import { createSignInLimits, MAX_FAILURES_AN_ACCOUNT } from './sign-in/sign-in-limits.ts';
@@ -215,4 +218,76 @@ test('failures are counted an account, a success forgets them, and successes cou
     limits.succeeded('busy', '127.0.0.1');
   }
   expect(refused('busy')).toBe('may try');
+});
+
+test('root keys follow one another over restarts, each published a lead before its use', () => {
+  const life = { rootKeyLifeS: 10_000 };
+  let nowS = 1_000_000;
+  const open = () => openKeys(dir, 'a passphrase for tests', { ...life, clock: () => nowS });
+  const first = open();
+  const publish = (keys: typeof first) => keys.published(keys.rootJwks);
+  publish(first);
+  expect([first.isUnpublished, first.rotate()]).toEqual([false, []]);
+  nowS += 10_000 - ROOT_KEY_LEAD_S;
+  const [made] = first.rotate();
+  expect(made?.change).toBe('made');
+  expect(first.isUnpublished).toBe(true);
+  // We stop before it is published.
+  nowS += 5 * ROOT_KEY_LEAD_S;
+  const second = open();
+  expect([second.root.kid, second.rootJwks.length, second.made]).toEqual([first.root.kid, 2, []]);
+  publish(second);
+  nowS += ROOT_KEY_LEAD_S - 1;
+  expect(open().root.kid).toBe(first.root.kid);
+  nowS += 1;
+  const third = open();
+  expect(third.root.kid).toBe(made?.kid);
+  expect(third.rotate()).toEqual([{ kid: first.rootJwks[0]?.kid, change: 'retired' }]);
+  expect(third.rootJwks.map(({ kid }) => kid)).toEqual([first.rootJwks[0]?.kid, made?.kid]);
+  expect(JSON.stringify(third.rootJwks)).not.toContain('"d"');
+});
+
+test('a revoked root key is replaced at once, and one on its way is dropped with it', () => {
+  let nowS = 1_000_000;
+  const open = () => openKeys(dir, 'a passphrase for tests', { rootKeyLifeS: 10_000, clock: () => nowS });
+  const keys = open();
+  nowS += 8_000;
+  const [onItsWay] = keys.rotate();
+  keys.published(keys.rootJwks);
+  const revoked = keys.root.kid;
+  const { next, use } = keys.replaceRoot();
+  expect(keys.rootJwks.map(({ kid }) => kid)).toEqual([next.kid]);
+  expect([keys.root.kid, keys.isUnpublished]).toEqual([revoked, true]);
+  use();
+  expect(keys.root.kid).toBe(next.kid);
+  const again = open();
+  expect([again.root.kid, again.rootJwks.map(({ kid }) => kid).includes(String(onItsWay?.kid))]).toEqual([
+    next.kid,
+    false,
+  ]);
+});
+
+test('a root key that was revoked before its use is dropped, and another one follows', () => {
+  let nowS = 1_000_000;
+  const keys = openKeys(dir, 'a passphrase for tests', { rootKeyLifeS: 10_000, clock: () => nowS });
+  nowS += 8_000;
+  const [onItsWay] = keys.rotate();
+  keys.dropRoot(keys.root.kid);
+  keys.dropRoot('unknown');
+  expect(keys.rootJwks).toHaveLength(2);
+  keys.dropRoot(String(onItsWay?.kid));
+  expect(keys.rootJwks.map(({ kid }) => kid)).toEqual([keys.root.kid]);
+  expect(keys.rotate().map(({ change }) => change)).toEqual(['made']);
+});
+
+test('keys of the file’s first version are taken over', () => {
+  const p256 = () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
+  const root = p256();
+  const ed25519 = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
+  const file = join(dir, 'authority-keys.json');
+  writeSealed(file, 'a passphrase for tests', { root, token: p256(), liveState: ed25519, secret: 'AAAA' });
+  const keys = openKeys(dir, 'a passphrase for tests');
+  expect(keys.root.key.export({ format: 'jwk' }).x).toBe(root.x);
+  writeSealed(file, 'a passphrase for tests', { version: 3, root, token: root, liveState: ed25519, secret: 'AAAA' });
+  expect(() => openKeys(dir, 'a passphrase for tests')).toThrow(expect.objectContaining({ code: 'key_unusable' }));
 });

@@ -134,6 +134,10 @@ async function open(
         use();
         return next.kid;
       },
+      drop: async (kid) => {
+        keys.dropRoot(kid);
+        await publish(signal);
+      },
     },
     record,
     peerOf: (request) => mesh?.peerOf(request) ?? null,

@@ -46,7 +46,7 @@ export function revocationEvent({ revocation, number, by, reason }: Stated): Aut
   return { body: 'revocation', revocation: { kind: revocation.kind, value, number, by, reason } };
 }
 
-/** The event of a key that came into use. */
-export function keyEvent(use: string, kid: string, change: 'made' | 'published'): AuthorityEvent {
+/** The event of a key. That it entered or left the bundle is the CA's to say. */
+export function keyEvent(use: string, kid: string, change: 'made' | 'retired' | 'forgotten'): AuthorityEvent {
   return { body: 'key', key: { use, kid, change } };
 }

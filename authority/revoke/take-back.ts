@@ -50,6 +50,8 @@ export interface RootKeys {
   inUse(): string;
   /** Makes the next one, hands it to the mesh, and signs with it from then on; gives its name. */
   replace(): Promise<string>;
+  /** Takes one that is not in use out of the mesh and out of those to come. */
+  drop(kid: string): Promise<void>;
 }
 
 export interface TakeBackDeps {
@@ -125,7 +127,10 @@ export function createTakeBack(deps: TakeBackDeps): TakeBack {
     const wasInUse = rootKeys.inUse() === value;
     const due = database.transaction(() => revocations.queue(revocation, by, reason));
     const number = await revocations.handOver(due);
-    return { number, grantsEnded: 0, nextKid: wasInUse ? await rootKeys.replace() : '' };
+    if (wasInUse) return { number, grantsEnded: 0, nextKid: await rootKeys.replace() };
+    // Else one that is on its way would come into use, and all that it signs be refused.
+    await rootKeys.drop(value);
+    return { number, grantsEnded: 0, nextKid: '' };
   }
 
   return async (order) => {

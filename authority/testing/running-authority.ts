@@ -133,6 +133,7 @@ export async function runAuthority(
         use();
         return next.kid;
       },
+      drop: async (kid) => keys.dropRoot(kid),
     },
     record: async (event) => {
       events.push(event);
