@@ -396,6 +396,10 @@ describe('attestation', () => {
     );
     expect(codes.filter((code) => code === 'rate_limited').length).toBeGreaterThan(0);
     expect(codes.filter((code) => code === 'ok')).toEqual([]);
+    // Who guesses locks out nobody: neither local users nor who has a token.
+    const attestation = { attestation: 'joinToken', joinToken: 'guess' } as const;
+    expect(await codeOfCall(client.attest(attestation))).toBe('rate_limited');
+    expect((await open({ joinTokenFile: await tokenFile(ORDERS) })).spiffeId).toBe(ORDERS);
   });
 
   test('a workload cannot register, and an operator cannot register reserved identities', async () => {

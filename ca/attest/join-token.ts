@@ -45,6 +45,13 @@ export function createJoinToken(
   return { token, expiresS };
 }
 
+/** Whether somebody made this token and it has not ended; says nothing to whoever does not have one. */
+export function isKnownToken(database: DatabaseSync, token: string, nowS: number): boolean {
+  if (token.length > MAX_TOKEN_LENGTH) return false;
+  const query = database.prepare('SELECT 1 FROM join_tokens WHERE hash = ? AND expires_s > ? AND used_s IS NULL');
+  return query.get(hashOf(token), Math.floor(nowS)) !== undefined;
+}
+
 /**
  * Takes a token for a key. Unknown, expired and used tokens are told apart in the log only.
  * @throws {BehalfError} `attestation_failed`

@@ -5,13 +5,13 @@ import type { TrustDomain } from '../../identity/index.ts';
 import { createCrowd, type Implementation, STREAM_LIMITS } from '../../identity/mtls/index.ts';
 import type { BundlesRequest, BundlesResponse, CertificateAuthority } from '../../proto/behalf/ca/v1/ca.ts';
 import type { Sent } from '../../proto/service.ts';
-import { attestRenewal, attestUnixPeer, redeemJoinToken } from '../attest/index.ts';
+import { attestRenewal, attestUnixPeer, isKnownToken, redeemJoinToken } from '../attest/index.ts';
 import type { MeshDocument } from '../bundle/mesh-document.ts';
 import { changesOf, mergeKeys, ownerOfKeys, parsePublishedKeys } from '../bundle/published-keys.ts';
 import { listEntries } from '../entries/entries.ts';
 import { requireStanding } from '../revoke/revocations.ts';
 import { type IssuanceDeps, runIssuance } from './issuance.ts';
-import { createFailureLimit } from './limit-failures.ts';
+import { createFailureLimits } from './limit-failures.ts';
 
 export interface CertificateAuthorityDeps extends IssuanceDeps {
   readonly trustDomain: TrustDomain;
@@ -23,12 +23,13 @@ const MAX_FOLLOWERS = 10_000;
 /** Makes the service's handlers. */
 export function serveCertificateAuthority(deps: CertificateAuthorityDeps): Implementation<CertificateAuthority> {
   const { database, document, clock, trustDomain, ownerUid, trail } = deps;
-  const failures = createFailureLimit(clock);
+  const failuresOf = createFailureLimits(clock);
   const following = createCrowd(STREAM_LIMITS);
   let followers = 0;
   return {
     attest: async (request, caller) => {
-      failures.check();
+      const failures = failuresOf(caller);
+      if (!isKnownToken(database, request.joinToken ?? '', clock())) failures.check();
       const attestor = request.attestation === 'unixPeer' ? 'unix_peer' : 'join_token';
       try {
         return await runIssuance(deps, 'attest', attestor, request, ({ publicKey }) => {

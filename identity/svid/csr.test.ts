@@ -78,5 +78,9 @@ describe.skipIf(!hasOpenssl())('made by OpenSSL', () => {
     expect(made(curve('P-384'), '-sha256')).toBe('the key is not P-256');
     expect(made(['rsa:2048'], '-sha256')).toBe('the key is not P-256');
     expect(made(curve('P-256'), '-sha512')).toBe('not signed by ECDSA with SHA-256');
+    // Such a key is P-256 by its numbers, and would go into the certificate with them.
+    expect(made([...curve('P-256'), '-pkeyopt', 'ec_param_enc:explicit'], '-sha256')).toBe(
+      'the key is not in its plain form',
+    );
   });
 });

@@ -41,6 +41,9 @@ export function parseCsr(der: Buffer): KeyObject {
   if (publicKey.asymmetricKeyType !== 'ec' || publicKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
     throw invalid('the key is not P-256');
   }
+  // RFC 5480 section 2.1.1: the curve by its name; explicit parameters, which many readers refuse or misjudge, would go into the
+  // certificate as they are. The point in full, as all of ours.
+  if (!spkiOf(request).equals(canonicalSpki(publicKey))) throw invalid('the key is not in its plain form');
   if (request.signatureAlgorithm.algorithmId !== OID_EC_SHA256) throw invalid('not signed by ECDSA with SHA-256');
   // The decoder forgives lengths and padding outside of what is signed; DER has one form for each request.
   if (!Buffer.from(request.toSchema(false).toBER()).equals(der)) throw invalid('not DER');
@@ -59,10 +62,18 @@ function decode(der: Buffer): pkijs.CertificationRequest {
   }
 }
 
+function spkiOf(request: pkijs.CertificationRequest): Buffer {
+  return Buffer.from(request.subjectPublicKeyInfo.toSchema().toBER());
+}
+
+function canonicalSpki(key: KeyObject): Buffer {
+  const plain = createPublicKey({ key: key.export({ format: 'jwk' }), format: 'jwk' });
+  return plain.export({ type: 'spki', format: 'der' });
+}
+
 function keyOf(request: pkijs.CertificationRequest): KeyObject {
   try {
-    const der = Buffer.from(request.subjectPublicKeyInfo.toSchema().toBER());
-    return createPublicKey({ key: der, format: 'der', type: 'spki' });
+    return createPublicKey({ key: spkiOf(request), format: 'der', type: 'spki' });
   } catch (cause) {
     throw invalid('the key cannot be read', cause);
   }
