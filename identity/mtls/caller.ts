@@ -21,7 +21,15 @@ export interface Caller {
   readonly unix: UnixPeer | null;
 }
 
-const callers = new WeakMap<grpc.Metadata, Caller>();
+/** Why calls of a connection are refused, asked anew at each; null while they are not. */
+export type Refusal = () => BehalfError | null;
+
+interface Proven {
+  readonly caller: Caller;
+  readonly refusal: Refusal;
+}
+
+const callers = new WeakMap<grpc.Metadata, Proven>();
 
 /**
  * The caller's SPIFFE ID.
@@ -33,14 +41,15 @@ export function requireCaller(caller: Caller): SpiffeId {
 }
 
 /** Server credentials for one connection, whose calls all come from `caller`. TLS was already done. */
-export function credentialsOf(caller: Caller): grpc.ServerCredentials {
+export function credentialsOf(caller: Caller, refusal: Refusal): grpc.ServerCredentials {
+  const proven = { caller, refusal };
   return grpc.experimental.createServerCredentialsWithInterceptors(grpc.ServerCredentials.createInsecure(), [
     (_method, call) =>
       new grpc.ServerInterceptingCall(call, {
         start: (next) => {
           next({
             onReceiveMetadata: (metadata, nextMetadata) => {
-              callers.set(metadata, caller);
+              callers.set(metadata, proven);
               nextMetadata(metadata);
             },
           });
@@ -49,10 +58,15 @@ export function credentialsOf(caller: Caller): grpc.ServerCredentials {
   ]);
 }
 
-/** The caller of a call whose handler was given this metadata. */
+/**
+ * The caller of a call whose handler was given this metadata.
+ * @throws {BehalfError} `peer_revoked` where the connection's peer was revoked
+ */
 export function callerOf(metadata: grpc.Metadata): Caller {
-  const caller = callers.get(metadata);
+  const proven = callers.get(metadata);
   // INVARIANT: every connection comes through `credentialsOf`.
-  if (caller === undefined) throw new BehalfError('internal', { why: 'a call has no connection facts' });
-  return caller;
+  if (proven === undefined) throw new BehalfError('internal', { why: 'a call has no connection facts' });
+  const refused = proven.refusal();
+  if (refused !== null) throw refused;
+  return proven.caller;
 }

@@ -9,9 +9,10 @@ import * as grpc from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { BehalfError, codeOf } from '../../errors/index.ts';
 import type { Service } from '../../proto/service.ts';
-import { type Clock, systemClock } from '../clock.ts';
+import { CERTIFICATE_BACKDATE_S, type Clock, systemClock } from '../clock.ts';
 import type { OwnIdentity } from '../own/own-identity.ts';
 import { peerOfUnixSocket } from '../socket-facts.ts';
+import type { SpiffeId } from '../spiffe-id.ts';
 import { type Caller, credentialsOf } from './caller.ts';
 import { CONNECTION_LIMITS, createCrowd } from './crowd.ts';
 import { type Implementation, toHandlers } from './handlers.ts';
@@ -28,6 +29,8 @@ export interface GrpcServer {
   listen(at: { readonly host: string; readonly port: number }): Promise<number>;
   /** Listens on a Unix socket, mode 0666: whoever calls is known by uid. A socket file left by a dead process is removed. */
   listenUnix(path: string): Promise<void>;
+  /** Ends the connections of peers that `isRevoked` now names: call it at each revocation. Gives how many. */
+  endRevoked(): number;
   /** Ends: no new connections, running calls get `CLOSE_GRACE_MS`. */
   close(): Promise<void>;
 }
@@ -50,9 +53,26 @@ const OPTIONS: grpc.ServerOptions = {
   'grpc.keepalive_timeout_ms': 10_000,
 };
 
+/** A revoked peer's standing connections get this long, so that the peer may still learn of it on one of them. */
+const REVOKED_GRACE_MS = 250;
+/** A revoked peer's new connection is answered with its code and ends after this. */
+const REFUSED_FOR_MS = 5_000;
+
+/** What a TLS peer proved, as revocations know it. */
+export interface ProvenPeer {
+  readonly spiffeId: SpiffeId;
+  readonly serialHex: string;
+  /** base64url SHA-256. */
+  readonly certificateS256: string;
+  /** When the certificate was really issued, without the backdating; seconds. */
+  readonly issuedS: number;
+}
+
 interface Connection {
   readonly socket: Socket;
   readonly injector: { destroy(): void };
+  readonly peer: ProvenPeer | null;
+  isRevoked: boolean;
 }
 
 export interface GrpcServerOptions {
@@ -63,6 +83,8 @@ export interface GrpcServerOptions {
   readonly allowAnonymous?: boolean;
   /** Longest request, in bytes; 16 MiB by default. Requests are held in memory until they are whole. */
   readonly maxMessageBytes?: number;
+  /** Whether a peer was revoked: its connections then end, and calls on new ones are refused with `peer_revoked`. */
+  readonly isRevoked?: (peer: ProvenPeer) => boolean;
 }
 
 /** Makes a server that shows `identity`'s current certificate and takes peers that lead to its bundle. */
@@ -77,16 +99,32 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const connections = new Set<Connection>();
   const undo: (() => void)[] = [];
 
-  const admit = (socket: Socket, caller: Caller): void => {
+  const isRevoked = options.isRevoked ?? (() => false);
+
+  const admit = (socket: Socket, caller: Caller, peer: ProvenPeer | null): Connection => {
     socket.once('close', crowd.enter(caller));
-    const injector = server.createConnectionInjector(credentialsOf(caller));
-    const connection = { socket, injector };
+    const injector = server.createConnectionInjector(
+      credentialsOf(caller, () =>
+        connection.isRevoked ? new BehalfError('peer_revoked', { serial: caller.serialHex }) : null,
+      ),
+    );
+    const connection: Connection = { socket, injector, peer, isRevoked: peer !== null && isRevoked(peer) };
     connections.add(connection);
     socket.once('close', () => {
       connections.delete(connection);
       injector.destroy();
     });
     injector.injectConnection(socket);
+    return connection;
+  };
+
+  const endSoon = (connection: Connection, afterMs: number): void => {
+    const { socket, peer } = connection;
+    connection.isRevoked = true;
+    log.warn({ code: 'peer_revoked', peer: peer?.spiffeId, serial: peer?.serialHex }, 'connection ends');
+    const timer = setTimeout(() => socket.destroy(), afterMs);
+    timer.unref();
+    socket.once('close', () => clearTimeout(timer));
   };
 
   const admitTls = (socket: TLSSocket): void => {
@@ -95,7 +133,8 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       if (socket.alpnProtocol !== ALPN)
         throw new BehalfError('request_malformed', { why: 'the peer does not speak h2' });
       const caller = callerOfTls(socket, identity, clock(), allowAnonymous);
-      admit(socket, caller.facts);
+      const connection = admit(socket, caller.facts, caller.peer);
+      if (connection.isRevoked) endSoon(connection, REFUSED_FOR_MS);
       endAt(socket, caller.notAfterS ?? clock() + ANONYMOUS_LIFE_S, clock());
     } catch (error) {
       log.warn({ code: codeOf(error), err: error, address: socket.remoteAddress }, 'connection refused');
@@ -124,7 +163,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       const unix = createServer((socket) => {
         socket.on('error', (error) => log.debug({ err: error }, 'connection failed'));
         try {
-          admit(socket, { id: null, serialHex: null, certificateS256: null, unix: peerOfUnixSocket(socket) });
+          admit(socket, { id: null, serialHex: null, certificateS256: null, unix: peerOfUnixSocket(socket) }, null);
         } catch (error) {
           log.warn({ code: codeOf(error), err: error }, 'connection refused');
           socket.destroy();
@@ -135,6 +174,15 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       await listening(unix, { path });
       listeners.add(unix);
       chmodSync(path, 0o666);
+    },
+    endRevoked: () => {
+      let ended = 0;
+      for (const connection of connections) {
+        if (connection.isRevoked || connection.peer === null || !isRevoked(connection.peer)) continue;
+        endSoon(connection, REVOKED_GRACE_MS);
+        ended += 1;
+      }
+      return ended;
     },
     close: async () => {
       for (const stop of undo) stop();
@@ -155,13 +203,17 @@ function callerOfTls(
   identity: OwnIdentity,
   nowS: number,
   allowAnonymous: boolean,
-): { facts: Caller; notAfterS: number | null } {
+): { facts: Caller; peer: ProvenPeer | null; notAfterS: number | null } {
   if (allowAnonymous && socket.getPeerX509Certificate() === undefined) {
-    return { facts: { id: null, serialHex: null, certificateS256: null, unix: null }, notAfterS: null };
+    return { facts: { id: null, serialHex: null, certificateS256: null, unix: null }, peer: null, notAfterS: null };
   }
   const svid = verifyPeer(socket, identity, nowS, 'client');
-  const { spiffeId, serialHex, certificateS256, notAfterS } = svid;
-  return { facts: { id: spiffeId, serialHex, certificateS256, unix: null }, notAfterS };
+  const { spiffeId, serialHex, certificateS256, notBeforeS, notAfterS } = svid;
+  return {
+    facts: { id: spiffeId, serialHex, certificateS256, unix: null },
+    peer: { spiffeId, serialHex, certificateS256, issuedS: notBeforeS + CERTIFICATE_BACKDATE_S },
+    notAfterS,
+  };
 }
 
 /** A connection does not outlive the certificate that it began with; clients have moved to a new one by then. */

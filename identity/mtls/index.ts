@@ -10,7 +10,7 @@ export {
   errorOfCall,
   type ServiceClient,
 } from './grpc-client.ts';
-export { createGrpcServer, type GrpcServer, type GrpcServerOptions } from './grpc-server.ts';
+export { createGrpcServer, type GrpcServer, type GrpcServerOptions, type ProvenPeer } from './grpc-server.ts';
 export type { Implementation } from './handlers.ts';
 export {
   anonymousClientTlsOptions,

@@ -54,6 +54,7 @@ beforeEach(async () => {
       throw new TypeError('a bug with a secret');
     },
     revoke: () => ({ number: 7 }),
+    liftBan: () => ({}),
   });
   server.add(certificateAuthority, {
     attest: () => ({}),
@@ -320,4 +321,66 @@ test('a connection that died without a word is found dead within ten seconds, be
   const [error] = await once(stream, 'error');
   expect(errorOfCall(error).code).toBe('upstream_unavailable');
   expect(performance.now() - since).toBeLessThan(10_000);
+});
+
+test('a revoked peer’s connections end and its calls are refused with peer_revoked; others’ go on', async () => {
+  const revoked = new Set<string>();
+  const guarded = createGrpcServer({
+    identity: serverIdentity,
+    log,
+    isRevoked: ({ certificateS256 }) => revoked.has(certificateS256),
+  });
+  closing.push(() => void guarded.close());
+  guarded.add(certificateAuthority, {
+    attest: () => ({}),
+    renew: () => ({}),
+    publishKeys: () => ({ sequence: 1 }),
+    bundles: (_request, stream) =>
+      void stream.write({ bundle: { payload: Buffer.from('one'), kid: 'k', signature: Buffer.alloc(0) } }),
+  });
+  const port = await guarded.listen({ host: '127.0.0.1', port: 0 });
+  const callerOf = (identity: TestIdentity) => {
+    const made = connectService(certificateAuthority, {
+      address: `127.0.0.1:${port}`,
+      identity,
+      expect: SERVER,
+      log,
+    });
+    closing.push(() => made.close());
+    return made;
+  };
+  const bad = await issuer.issue(ORDERS);
+  const good = callerOf(await issuer.issue(ORDERS));
+  const standing = callerOf(bad);
+  const stream = standing.bundles({});
+  const ended = new Promise((resolve) => stream.on('error', resolve));
+  const others = good.bundles({});
+  others.on('error', () => undefined);
+  await Promise.all([once(stream, 'data'), once(others, 'data')]);
+  stream.resume();
+
+  revoked.add(bad.current().certificateS256);
+  expect(guarded.endRevoked()).toBe(1);
+  expect(guarded.endRevoked()).toBe(0);
+  await ended;
+  await expect(callerOf(bad).publishKeys({ keysJson: '' })).rejects.toMatchObject({ code: 'peer_revoked' });
+  expect(await good.publishKeys({ keysJson: '' })).toMatchObject({ sequence: 1 });
+  others.cancel();
+});
+
+test('no TLS session is resumed, whatever the client offers', async () => {
+  const identity = await issuer.issue(ORDERS);
+  const [host, port] = address.split(':');
+  const options = { ...meshClientTlsOptions(identity), host, port: Number(port), ALPNProtocols: ['h2'] };
+  // TLS 1.3 names the session in a ticket of OpenSSL's, which stands for nothing: no state is kept and none is in it.
+  const first = connect(options);
+  first.on('error', () => undefined);
+  const session = await new Promise<Buffer>((resolve) => first.once('session', resolve));
+  first.destroy();
+  const again = connect({ ...options, session });
+  again.on('error', () => undefined);
+  await once(again, 'secureConnect');
+  expect(again.isSessionReused()).toBe(false);
+  expect(again.getPeerX509Certificate()).toBeDefined();
+  again.destroy();
 });
