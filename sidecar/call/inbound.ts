@@ -7,7 +7,7 @@ import { type VerifiedChain, verifyChain } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { type MatchedRoute, matchRoute } from '../../policy/index.ts';
 import type { ChainBody } from '../../proto/behalf/audit/v1/audit.ts';
-import { factHeaders, stripMeshHeaders } from '../facts/index.ts';
+import { factHeaders, stripMeshHeaders, stripRouteOverrides } from '../facts/index.ts';
 import { newHopRecord, noteDelegation } from '../report/hop-record.ts';
 import { type Carried, hopIfReadable, readCarried } from './carried.ts';
 import type { CallEnvironment } from './environment.ts';
@@ -148,7 +148,7 @@ export function appHead(
   call: MeshCall,
   inbound: Parameters<typeof factHeaders>[0],
 ): RequestHead {
-  const { rest, baggage } = partBaggage(stripMeshHeaders(head.headers));
+  const { rest, baggage } = partBaggage(stripMeshHeaders(stripRouteOverrides(head.headers)));
   call.handle = env.contexts.open(inbound);
   return { ...head, headers: [...rest, ...factHeaders(inbound, call.handle, baggage)] };
 }

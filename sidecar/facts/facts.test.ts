@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { codeOf } from '../../errors/index.ts';
 import { parseSpiffeId } from '../../identity/index.ts';
 import type { InboundContext } from '../call/inbound-context.ts';
-import { dlgValues, factHeaders, isMeshHeader, stripBaggage, stripMeshHeaders } from './index.ts';
+import { dlgValues, factHeaders, isMeshHeader, stripBaggage, stripMeshHeaders, stripRouteOverrides } from './index.ts';
 
 const HANDLE = 'AAAAAAAAAAAAAAAAAAAAAA';
 
@@ -161,4 +161,12 @@ test('a claim that would break the head is refused, not sent', () => {
       expect(codeOf(error)).toBe('delegation_malformed');
     }
   }
+});
+
+test('fields by which an app would serve another route than the judged one do not reach it, in any spelling', () => {
+  const overrides = ['X-HTTP-Method-Override', 'x-http-method', 'X-Method-Override', 'X_Original_URL', 'x-rewrite-url'];
+  const headers = ['a', '1', ...overrides.flatMap((name) => [name, 'DELETE']), 'x-http-methods', '2'];
+  expect(stripRouteOverrides(headers)).toEqual(['a', '1', 'x-http-methods', '2']);
+  const none = ['a', 'x-http-method'];
+  expect(stripRouteOverrides(none)).toBe(none);
 });

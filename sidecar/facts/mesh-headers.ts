@@ -31,6 +31,32 @@ export function stripMeshHeaders(headers: HeaderList): string[] {
   return kept;
 }
 
+/**
+ * Fields by which frameworks take another method or path than the request line has. An app that obeys one would serve another
+ * route than the one that was judged, so that the scopes of the one would open the other.
+ */
+const ROUTE_OVERRIDES: readonly string[] = [
+  'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
+  'x-original-url',
+  'x-rewrite-url',
+];
+
+/** The list without fields that override what was judged; the same list where there are none, as nearly always. */
+export function stripRouteOverrides(headers: HeaderList): HeaderList {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (overridesRoute(headers[i] as string))
+      return headers.filter((_, at) => !overridesRoute(headers[at & ~1] as string));
+  }
+  return headers;
+}
+
+function overridesRoute(name: string): boolean {
+  for (const own of ROUTE_OVERRIDES) if (own.length === name.length && startsLike(name, own)) return true;
+  return false;
+}
+
 function startsLike(name: string, own: string): boolean {
   if (name.length < own.length) return false;
   for (let at = 0; at < own.length; at += 1) if (fold(name.charCodeAt(at)) !== own.charCodeAt(at)) return false;
