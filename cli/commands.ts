@@ -24,12 +24,16 @@ export const COMMANDS = {
     load: () => import('./commands/hops.ts'),
   },
   'chain show': {
-    summary: 'Tell in words whose authority a call ran on.',
+    summary: 'Tell in words on whose authority a call ran, or a pasted chain would.',
     load: () => import('./commands/chain-show.ts'),
   },
   'chain verify': {
     summary: 'Judge a delegation chain in a test-vector file.',
     load: () => import('./commands/chain-verify.ts'),
+  },
+  'chain diff': {
+    summary: 'Tell what differs between two chains.',
+    load: () => import('./commands/chain-diff.ts'),
   },
   'log verify': {
     summary: 'Check the log offline: checkpoint, tiles and history.',

@@ -42,7 +42,8 @@ export interface JudgeFacts {
   readonly unknownKey: 'refused' | 'not_judged';
   readonly me: SpiffeId | null;
   readonly peer: { readonly spiffeId: SpiffeId; readonly certificateS256: string | null } | null;
-  readonly route: string | null;
+  /** The route that was matched, which may be none. */
+  readonly route: { readonly matched: string | null } | null;
   readonly myCertificateS256: string | null;
   /** What the record says of steps 4 and 9. */
   readonly liveState: string | null;
@@ -57,7 +58,10 @@ export interface Judged {
 }
 
 /** `holds`: all signatures and rules that can be judged do. `undecided`: a signature could not be judged. */
-export type Outcome = { readonly kind: 'holds' | 'undecided' } | { readonly kind: 'refused'; readonly code: ErrorCode };
+export type Outcome =
+  | { readonly kind: 'holds' }
+  | { readonly kind: 'undecided' }
+  | { readonly kind: 'refused'; readonly code: ErrorCode };
 
 /** Every check on the headers of one call. Never throws for what they carry. */
 export function judgeChain(headers: ChainHeaders, facts: JudgeFacts): Judged {
@@ -298,7 +302,7 @@ function routeCheck(chain: ParsedChain, { route }: JudgeFacts): Check {
   if (route === null)
     return notJudged(7, ROUTE, `it is bound to ${rte.slice(0, 200)}; --route says which one was called`);
   return run(7, ROUTE, () => {
-    checkRoute(chain, route);
+    checkRoute(chain, route.matched);
     return rte.slice(0, 200);
   });
 }

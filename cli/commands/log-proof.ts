@@ -1,9 +1,8 @@
 /** `behalf log proof`: fetches the inclusion proof of a hop's records and checks it here. */
-
-import { leafHash, openCheckpoint, parseVkey, verifyInclusion } from '../../audit/merkle/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { defineCommand } from '../command.ts';
 import { joinHops } from '../hops/hop-view.ts';
+import { type Proof, proveInclusion } from '../hops/prove-inclusion.ts';
 import { connectQuery, listHops } from '../hops/query.ts';
 import { DIR_FLAG, directoryOf } from '../mesh/dir-flag.ts';
 import { asOperator } from '../mesh/operator.ts';
@@ -20,26 +19,11 @@ export const command = defineCommand({
       const query = connectQuery(operator);
       const [view] = joinHops(await listHops(query, { hopId: Buffer.from(hop!, 'base64url') }));
       if (view === undefined) throw new BehalfError('not_found', { hop: hop!.slice(0, 40) });
-      const verifiers = (await operator.bundle()).logKeys.map(parseVkey);
-      const proofs: Proof[] = [];
+      const { logKeys } = await operator.bundle();
+      const proofs: (Omit<Proof, 'entry'> & { readonly reporter: string })[] = [];
       for (const { index, reporter } of view.sides) {
-        const proof = await query.getInclusionProof({ index, treeSize: 0 });
-        const verifier = verifiers.find((one) => proof.checkpoint.startsWith(`${one.name}\n`));
-        if (verifier === undefined)
-          throw new BehalfError('log_inconsistent', { why: 'the checkpoint is of no log that the mesh bundle names' });
-        const checkpoint = openCheckpoint(proof.checkpoint, verifier);
-        // The leaf is what we hash ourselves of the entry, not what the log says.
-        const leaf = leafHash(proof.entry);
-        const holds = verifyInclusion(leaf, index, checkpoint.size, proof.path, checkpoint.root);
-        proofs.push({
-          index,
-          reporter,
-          treeSize: checkpoint.size,
-          leaf: leaf.toString('hex'),
-          path: proof.path.map((hash) => hash.toString('hex')),
-          holds,
-          checkpoint: proof.checkpoint,
-        });
+        const { entry: _, ...proof } = await proveInclusion(query, index, logKeys);
+        proofs.push({ ...proof, reporter });
       }
       const all = proofs.every(({ holds }) => holds);
       return respond(
@@ -55,13 +39,3 @@ export const command = defineCommand({
     });
   },
 });
-
-interface Proof {
-  readonly index: number;
-  readonly reporter: string;
-  readonly treeSize: number;
-  readonly leaf: string;
-  readonly path: readonly string[];
-  readonly holds: boolean;
-  readonly checkpoint: string;
-}

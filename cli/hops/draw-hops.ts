@@ -61,6 +61,13 @@ function linesOf(view: HopView, beganUs: number, style: Style): string[] {
   ];
 }
 
+/** Who called whom, what and when, on one line. */
+export function headlineOf(view: HopView): string {
+  const { hop } = view.main;
+  const from = sideOf(view, 'SIDE_ENTRY') === null ? shortName(hop.caller) : 'outside';
+  return `${from} → ${shortName(hop.callee)}  ${printable(routeOf(hop))}  ${instant(startUs(view))} UTC`;
+}
+
 /** Method as called and the template; the route's own name begins with its method, which may be `*`. */
 export function routeOf({ method, route }: Hop): string {
   const space = route.indexOf(' ');

@@ -1,0 +1,111 @@
+/** A chain link by link, as facts without any token: what `chain show` tells and `chain diff` compares. Pure. */
+import { type ChainHeaders, type ParsedChain, type ParsedRoot, parseChain, parseRoot } from '../../delegation/index.ts';
+
+/** What a root says; times in seconds. */
+export interface RootView {
+  readonly txn: string;
+  readonly sub: string;
+  readonly client: string | null;
+  readonly consent: { readonly id: string; readonly version: number } | null;
+  readonly purpose: string | null;
+  readonly scope: readonly string[];
+  readonly entry: string;
+  readonly iat: number;
+  readonly exp: number;
+  readonly issuer: string;
+  readonly key: string;
+}
+
+/** What a link says, and what its WIT says of who signed it. */
+export interface LinkView {
+  readonly from: string;
+  readonly to: string;
+  readonly depth: number;
+  readonly iat: number;
+  readonly exp: number;
+  /** What is left after it. */
+  readonly scope: readonly string[];
+  /** What it took away. */
+  readonly dropped: readonly string[];
+  readonly maxDepth: number | null;
+  readonly next: readonly string[] | null;
+  readonly route: string | null;
+  readonly once: boolean;
+  readonly signer: {
+    readonly id: string;
+    readonly wit: string;
+    readonly witKey: string;
+    readonly witUntil: number;
+    readonly certificate: string;
+  };
+}
+
+export interface ChainView {
+  readonly root: RootView;
+  readonly links: readonly LinkView[];
+  /** SHA-256 of each object's signing input, root first: equal where both chains share that very object. */
+  readonly objects: readonly string[];
+}
+
+/**
+ * Reads a chain, or the bare root where there are no links.
+ * @throws {BehalfError} the codes of `parseChain`
+ */
+export function viewChain(headers: ChainHeaders): ChainView {
+  if (headers.txnToken !== null && headers.delegationChain === null && headers.delegationCredentials === null) {
+    const root = parseRoot(headers.txnToken);
+    return { root: rootView(root), links: [], objects: [root.signingInputS256] };
+  }
+  const { root, hops } = parseChain(headers);
+  return {
+    root: rootView(root),
+    links: linkViews(root, hops),
+    objects: [root.signingInputS256, ...hops.map(({ link }) => link.signingInputS256)],
+  };
+}
+
+function rootView({ claims, scope, kid }: ParsedRoot): RootView {
+  const { txn, sub, tctx, req_wl, iat, exp, iss } = claims;
+  return {
+    txn,
+    sub,
+    client: tctx.client_id ?? null,
+    consent: tctx.consent === undefined ? null : { id: tctx.consent.id, version: tctx.consent.version },
+    purpose: tctx.purpose ?? null,
+    scope,
+    entry: req_wl,
+    iat,
+    exp,
+    issuer: iss,
+    key: kid,
+  };
+}
+
+function linkViews(root: ParsedRoot, hops: ParsedChain['hops']): LinkView[] {
+  let left = root.scope;
+  return hops.map(({ link, wit, holder }) => {
+    const before = left;
+    left = link.scope ?? left;
+    const { aud, del_depth, iat, exp, del_max_depth, next, rte, once } = link.claims;
+    return {
+      from: holder,
+      to: aud,
+      depth: del_depth,
+      iat,
+      exp,
+      scope: left,
+      dropped: before.filter((scope) => !left.includes(scope)),
+      maxDepth: del_max_depth ?? null,
+      next: next ?? null,
+      route: rte ?? null,
+      once: once !== undefined,
+      signer: {
+        id: wit.spiffeId,
+        wit: wit.jti,
+        witKey: wit.kid,
+        witUntil: wit.exp,
+        certificate: wit.certificateS256,
+      },
+    };
+  });
+}
