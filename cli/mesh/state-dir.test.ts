@@ -1,10 +1,10 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { claimAgain, findFreePorts } from './ports.ts';
-import { takeStateDir } from './state-dir.ts';
+import { makeOwnFolder, takeStateDir } from './state-dir.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'behalf-state-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -72,4 +72,18 @@ test('free ports are different from each other, can be listened on, and are give
   const again = await claimAgain(mine.ports);
   expect(again).not.toBeNull();
   await again?.();
+});
+
+test('a folder in a shared place is taken only where it is a folder of ours, and then for us alone', () => {
+  const wide = join(folder, 'wide');
+  mkdirSync(wide, { mode: 0o777 });
+  chmodSync(wide, 0o777);
+  makeOwnFolder(wide);
+  expect(statSync(wide).mode & 0o777).toBe(0o700);
+  symlinkSync(wide, join(folder, 'link'));
+  expect(() => makeOwnFolder(join(folder, 'link'))).toThrow(/data_directory_unusable/);
+});
+
+test.skipIf(process.getuid?.() === 0)('a folder of somebody else is not taken', () => {
+  expect(() => makeOwnFolder('/usr')).toThrow(/data_directory_unusable/);
 });

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -81,8 +82,7 @@ export function takeStateDir(given: string, { fresh }: { readonly fresh: boolean
     socket: (name) => {
       const within = join(real, name);
       if (Buffer.byteLength(within) <= MAX_SOCKET_PATH) return within;
-      mkdirSync(socketsElsewhere, { recursive: true, mode: 0o700 });
-      chmodSync(socketsElsewhere, 0o700);
+      makeOwnFolder(socketsElsewhere);
       return join(socketsElsewhere, name);
     },
     write: (name, text) => writeStateFile(real, name, text),
@@ -128,6 +128,19 @@ function makeFolder(path: string): void {
   if (existsSync(path)) return;
   if (dirname(path) !== path) makeFolder(dirname(path));
   mkdirSync(path, { mode: 0o700 });
+}
+
+/**
+ * Makes a folder in a place that all may write, or takes it where it is ours alone. UNTRUSTED: its name can be foreseen, so
+ * that somebody else may have made it first, as a folder whose sockets they could replace or as a link elsewhere.
+ * @throws {BehalfError} `data_directory_unusable`
+ */
+export function makeOwnFolder(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  const facts = lstatSync(path);
+  if (!facts.isDirectory() || facts.uid !== process.getuid?.())
+    throw new BehalfError('data_directory_unusable', { path, why: 'is not a folder of ours' });
+  chmodSync(path, 0o700);
 }
 
 /** SQLite's exclusive lock: the kernel gives it up when the process dies, so that there is no stale lock to judge. */
