@@ -6,10 +6,10 @@ import type { Logger } from 'pino';
 import { openReporter } from '../audit/report/index.ts';
 import { BehalfError, codeOf } from '../errors/index.ts';
 import { systemClock } from '../identity/index.ts';
-import { createGrpcServer } from '../identity/mtls/index.ts';
+import { createGrpcServer, type ProvenPeer } from '../identity/mtls/index.ts';
 import { type OwnIdentity, openIdentity } from '../identity/own/index.ts';
 import { consents, revocations, tokenExchange } from '../proto/behalf/authority/v1/authority.ts';
-import { openLiveStateSource, watchState } from '../state/index.ts';
+import { openLiveStateSource, type StateView, watchState } from '../state/index.ts';
 import { type Authority, createAuthority } from './authority.ts';
 import type { AuthorityConfig } from './config.ts';
 import { serveConsents } from './consent/serve-consents.ts';
@@ -147,7 +147,7 @@ async function open(
   });
   opened.add('rotation', startRotation({ keys, publish, record, log }));
   opened.add('sweep', startSweeping(authority, log));
-  const port = await openGrpc(config.listen, authority, identity, log, opened);
+  const port = await openGrpc(config.listen, authority, { identity, state, log, opened });
   http.answerWith(authority.handleHttp);
   mesh?.answerWith(authority.handleHttp);
   // The ports close before all that they rest on.
@@ -160,14 +160,22 @@ async function open(
   };
 }
 
+interface GrpcParts {
+  readonly identity: OwnIdentity;
+  readonly state: StateView;
+  readonly log: Logger;
+  readonly opened: Closers;
+}
+
 async function openGrpc(
   listen: string,
   authority: Authority,
-  identity: OwnIdentity,
-  log: Logger,
-  opened: Closers,
+  { identity, state, log, opened }: GrpcParts,
 ): Promise<number> {
-  const server = createGrpcServer({ identity, log });
+  const server = createGrpcServer({ identity, log, isRevoked: (peer) => isRevokedPeer(state, peer) });
+  state.onRevocation((_revocation, source) => {
+    if (source === 'ca') server.endRevoked();
+  });
   server.add(tokenExchange, serveExchange(authority.exchange, log));
   const { trustDomain } = identity;
   server.add(consents, serveConsents({ ...authority, trustDomain }));
@@ -175,6 +183,11 @@ async function openGrpc(
   const port = await server.listen(parseListen(listen));
   opened.add('grpc', server.close);
   return port;
+}
+
+function isRevokedPeer({ revocations }: StateView, { spiffeId, certificateS256, issuedS }: ProvenPeer): boolean {
+  const signer = { iat: issuedS, workload: spiffeId, certificate: certificateS256, jti: null, kid: null };
+  return revocations.hit({ root: null, signers: [signer] }) !== null;
 }
 
 /** The issuer of the configuration, or of the port; without TLS on loopback alone. @throws {BehalfError} `config_invalid` */

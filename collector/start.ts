@@ -22,7 +22,7 @@ import { serveQuery } from './query/serve-query.ts';
 import { createRecordReader } from './store/record-reader.ts';
 import { createRecordWriter } from './store/record-writer.ts';
 import { openRecord } from './store/schema.ts';
-import { serveStreams } from './streams/index.ts';
+import { createRevokedPeers, serveStreams } from './streams/index.ts';
 
 /** Names under the data directory; `behalf log verify` reads them. */
 export const RECORD_FILE = 'record.sqlite';
@@ -78,7 +78,8 @@ export async function runCollector(
   }
   const signer = openLogKey(join(dataDir, LOG_KEY_FILE), trustDomain, config.passphraseFile ?? null);
   const database = openRecord(join(dataDir, RECORD_FILE));
-  const server = createGrpcServer({ identity, log });
+  const revoked = createRevokedPeers();
+  const server = createGrpcServer({ identity, log, isRevoked: revoked.isRevoked });
   const stop = new AbortController();
   const closers: (() => Promise<void> | void)[] = [() => database.close()];
   const close = async (): Promise<void> => {
@@ -91,7 +92,7 @@ export async function runCollector(
     const ledger = await openLog({ dir: logDir, source: writer, signer, log });
     const recorder = createRecorder({ writer, ledger, log });
     closers.push(recorder.close);
-    const state = serveStreams(server, { dataDir, identity, log, signal: stop.signal });
+    const state = serveStreams(server, { dataDir, identity, revoked, log, signal: stop.signal });
     closers.push(() => stop.abort());
     serveDecision(server, { state });
     serveIntake(server, recorder);

@@ -4,8 +4,23 @@ import { BehalfError } from '../../errors/index.ts';
 import type { SignedStatement } from '../../identity/index.ts';
 import type { OwnIdentity } from '../../identity/own/own-identity.ts';
 import type { PublishLiveStateRequest } from '../../proto/behalf/state/v1/state.ts';
-import { type LiveStateSource, parseEntry, parseHeartbeat, verifyEntry, verifyHeartbeat } from '../../state/index.ts';
+import {
+  type LiveStateEntry,
+  type LiveStateSource,
+  parseEntry,
+  parseHeartbeat,
+  verifyEntry,
+  verifyHeartbeat,
+} from '../../state/index.ts';
 import type { LiveRelay } from './live-relay.ts';
+
+export interface ReceiverDeps {
+  readonly live: LiveRelay;
+  readonly identity: OwnIdentity;
+  readonly log: Logger;
+  /** Called with each new entry, once it is stored and written to all who watch. */
+  readonly onEntry: (entry: LiveStateEntry) => void;
+}
 
 /**
  * Takes an entry or a heartbeat; true where the source is to be told what is stored now. The connection proved the source;
@@ -16,13 +31,17 @@ import type { LiveRelay } from './live-relay.ts';
 export function receiveLiveState(
   { item, entry, heartbeat }: PublishLiveStateRequest,
   source: LiveStateSource,
-  { live, identity, log }: { live: LiveRelay; identity: OwnIdentity; log: Logger },
+  { live, identity, log, onEntry }: ReceiverDeps,
 ): boolean {
   const bundle = identity.bundle();
   const isKnown = ({ kid }: SignedStatement): boolean => bundle.liveStateKeys[source].some((key) => key.kid === kid);
   if (item === 'entry' && entry) {
-    const { number } = isKnown(entry) ? verifyEntry(entry, source, bundle) : parseEntry(entry.payload, source);
-    if (live.publishEntry(source, number, entry)) log.info({ source, number }, 'live state entry relayed');
+    const read = isKnown(entry) ? verifyEntry(entry, source, bundle) : parseEntry(entry.payload, source);
+    const { number } = read;
+    if (live.publishEntry(source, number, entry)) {
+      log.info({ source, number }, 'live state entry relayed');
+      onEntry(read);
+    }
     return true;
   }
   if (item === 'heartbeat' && heartbeat) {

@@ -21,9 +21,10 @@ import {
   type WatchSnapshotResponse,
 } from '../../proto/behalf/state/v1/state.ts';
 import type { Sent } from '../../proto/service.ts';
-import { LIVE_STATE_SOURCES, type LiveStateSource } from '../../state/index.ts';
+import { LIVE_STATE_SOURCES, type LiveStateEntry, type LiveStateSource, parseEntry } from '../../state/index.ts';
 import { createLiveRelay, type LiveMessage, type LiveRelay } from './live-relay.ts';
-import { receiveLiveState } from './receive-live-state.ts';
+import { type ReceiverDeps, receiveLiveState } from './receive-live-state.ts';
+import { createRevokedPeers, type RevokedPeers } from './revoked-peers.ts';
 import { createPacedWriter } from './slow-watcher.ts';
 import { createSnapshotRelay, type SnapshotMessage, type SnapshotRelay } from './snapshot-relay.ts';
 import { openStateStore } from './state-store.ts';
@@ -39,6 +40,8 @@ export interface ServeStreamsOptions {
   readonly log: Logger;
   readonly signal: AbortSignal;
   readonly clock?: Clock;
+  /** Kept up to date with the entries that are relayed, those of earlier runs among them. */
+  readonly revoked?: RevokedPeers;
 }
 
 /** What the collector itself knows of policy and live state. */
@@ -68,6 +71,11 @@ export function serveStreams(server: GrpcServer, options: ServeStreamsOptions): 
   const store = openStateStore(join(options.dataDir, STATE_FILE));
   const live = createLiveRelay(store);
   const snapshots = createSnapshotRelay(store, { identity, log, nowS: clock });
+  const { revoked = createRevokedPeers() } = options;
+  for (const { statement } of store.entries('ca')) revoked.take(parseEntry(statement.payload, 'ca'));
+  const onEntry = (entry: LiveStateEntry): void => {
+    if (revoked.take(entry)) server.endRevoked();
+  };
   const publishers = new Map<LiveStateSource, Endable>();
   const open = new Set<Endable>();
   let isClosed = false;
@@ -98,7 +106,7 @@ export function serveStreams(server: GrpcServer, options: ServeStreamsOptions): 
       // One stream a source: a second one is the source's own new connection, so the first is given up.
       publishers.get(source)?.end();
       publishers.set(source, stream);
-      return during(stream, () => servePublisher(stream, source, { live, identity, log })).finally(() => {
+      return during(stream, () => servePublisher(stream, source, { live, identity, log, onEntry })).finally(() => {
         if (publishers.get(source) === stream) publishers.delete(source);
       });
     },
@@ -145,14 +153,15 @@ function sourceOf(caller: SpiffeId, identity: OwnIdentity): LiveStateSource {
 function servePublisher(
   stream: ServerDuplexStream<PublishLiveStateRequest, Sent<PublishLiveStateResponse>>,
   source: LiveStateSource,
-  { live, identity, log }: { live: LiveRelay; identity: OwnIdentity; log: Logger },
+  deps: ReceiverDeps,
 ): Promise<void> {
+  const { live, log } = deps;
   return untilEnd(stream, (fail) => {
     stream.write({ storedThrough: live.storedThrough(source) });
     stream.on('data', (request: PublishLiveStateRequest) => {
       if (stream.writableEnded) return;
       try {
-        const isEntry = receiveLiveState(request, source, { live, identity, log });
+        const isEntry = receiveLiveState(request, source, deps);
         if (isEntry) stream.write({ storedThrough: live.storedThrough(source) });
       } catch (error) {
         log.error({ err: error, source }, 'live state refused');
