@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { BehalfError, codeOf } from '../../errors/index.ts';
 import { certificateAuthority, type Svid } from '../../proto/behalf/ca/v1/ca.ts';
 import type { Sent } from '../../proto/service.ts';
+import { parseMeshBundle } from '../bundle/index.ts';
 import { createGrpcServer, type GrpcServer } from '../mtls/index.ts';
 import { type SignedStatement, signStatement } from '../signed-statement.ts';
 import { createTestIssuer, type TestIssuer } from '../testing/issuer.ts';
@@ -134,6 +135,25 @@ test('what is stored is taken up again; under another authority it is not', asyn
   const opening = codeFrom(open(stop.signal));
   setTimeout(() => stop.abort(), 300);
   expect(await opening).toBe('trust_unavailable');
+});
+
+test('after its identity has ended a workload still trusts no root that was taken out meanwhile', async () => {
+  const pair = generateKeyPairSync('ed25519');
+  issuer.publish({ bundle_keys: [{ ...pair.publicKey.export({ format: 'jwk' }), kid: 'b1' }] });
+  const { document } = issuer.bundle();
+  writeFileSync(join(dir, 'bundle.json'), JSON.stringify(document));
+  const ended = await issuer.issue(ORDERS, { ttlS: 1 });
+  const newer = await createTestIssuer('shop.example');
+  const rotated = { ...document, keys: newer.bundle().document.keys, spiffe_sequence: document.spiffe_sequence + 1 };
+  openDataDirectory(join(dir, 'data'));
+  storeIdentity(join(dir, 'data'), ended.current(), parseMeshBundle(rotated));
+  await until(() => Date.now() / 1000 > ended.current().notAfterS);
+  // The server still shows what the old root issued: as one would who has that root's key.
+  const stop = new AbortController();
+  const opening = codeFrom(open(stop.signal));
+  setTimeout(() => stop.abort(), 500);
+  expect(await opening).toBe('trust_unavailable');
+  expect(attempts).toBe(0);
 });
 
 test('a stored file that was damaged means attesting again, not failing', async () => {

@@ -12,7 +12,7 @@ import { connectService, errorOfCall, type ServiceClient } from '../mtls/index.t
 import { partId, trustDomainOf } from '../spiffe-id.ts';
 import { createBackOff, waitFor } from './back-off.ts';
 import type { TrustConfig } from './config.ts';
-import { openDataDirectory, readStoredIdentity, storeIdentity } from './identity-store.ts';
+import { openDataDirectory, readStoredIdentity, type StoredIdentity, storeIdentity } from './identity-store.ts';
 import { assembleIdentity } from './issued-identity.ts';
 import type { IssuedIdentity, OwnIdentity } from './own-identity.ts';
 import { attest, makeKeys, type Obtained, renew } from './request-issuance.ts';
@@ -61,8 +61,10 @@ export async function openIdentity(options: OpenIdentityOptions): Promise<OwnIde
   const clock = options.clock ?? systemClock;
   const random = options.random ?? Math.random;
   openDataDirectory(dataDir);
+  const stored = readStoredIdentity(dataDir);
+  const trusted = newestTrusted(readBundleFile(trust.bundleFile), stored);
   const first =
-    takeUpStored(options, clock) ?? (await attestUntilDone(options, clock, random, readBundleFile(trust.bundleFile)));
+    takeUpStored(options, clock, stored, trusted) ?? (await attestUntilDone(options, clock, random, trusted));
   storeIdentity(dataDir, first.identity, first.bundle);
 
   const stop = new AbortController();
@@ -191,13 +193,20 @@ async function followBundles({ options, own, client, take, ended, random }: Runn
   }
 }
 
-/** A stored identity that is still good under a bundle that is still ours. */
-function takeUpStored({ trust, dataDir, log }: OpenIdentityOptions, clock: Clock): Obtained | null {
-  const fromFile = readBundleFile(trust.bundleFile);
-  const stored = readStoredIdentity(dataDir);
+/** The bundle to begin with. An identity that has ended leaves its bundle: roots and keys that were taken out stay out. */
+function newestTrusted(fromFile: MeshBundle, stored: StoredIdentity | null): MeshBundle {
+  if (stored === null || !sameAuthority(stored.bundle, fromFile)) return fromFile;
+  return stored.bundle.sequence > fromFile.sequence ? stored.bundle : fromFile;
+}
+
+/** A stored identity that is still good under the bundle that we begin with. */
+function takeUpStored(
+  { log }: OpenIdentityOptions,
+  clock: Clock,
+  stored: StoredIdentity | null,
+  bundle: MeshBundle,
+): Obtained | null {
   if (stored === null || stored.issuance === null) return null;
-  const bundle =
-    sameAuthority(stored.bundle, fromFile) && stored.bundle.sequence > fromFile.sequence ? stored.bundle : fromFile;
   try {
     const identity = assembleIdentity(stored.issuance, bundle, clock() + MIN_STORED_LIFE_S);
     log.info({ spiffeId: identity.spiffeId, serial: identity.serialHex }, 'stored identity taken up');
