@@ -234,6 +234,23 @@ test('a withdrawal while the collector is away is durable and published later', 
   await until('entry 1', () => collector.state.liveNumbers().authority === 1);
 });
 
+test('live state is as old as it is after the machine has slept', async () => {
+  let sleptMs = 0;
+  const boot = { wallS: () => Date.now() / 1_000, monotonicMs: () => performance.now() };
+  const view = watch({ ...boot, bootMs: () => performance.now() + sleptMs });
+  const [authority, ca] = [source('authority'), source('ca')];
+  const fresh = () => Math.max(view.ageMs(performance.now(), 'authority'), view.ageMs(performance.now(), 'ca'));
+  await expect.poll(fresh).toBeLessThan(5_000);
+  // No more heartbeats, as where the network is still away when the machine wakes.
+  await authority.close();
+  await ca.close();
+  sleptMs = 3_600_000;
+  await expect.poll(fresh, { timeout: 5_000 }).toBeGreaterThan(3_500_000);
+  expect(() => view.checkFresh(performance.now(), 'authority')).toThrowError(
+    expect.objectContaining({ code: 'revocation_stale' }),
+  );
+});
+
 test('a clock that is a day ahead for a while makes nobody forget what was revoked', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   try {

@@ -3,6 +3,7 @@
  * and is not trusted with either (DESIGN section 6). Gives the current snapshot compiled, the revocations in force and how
  * fresh they are; what calls and streams must do about it is the sidecar's.
  */
+import { uptime } from 'node:os';
 import type { Logger } from 'pino';
 import { createRevocationSet, type RevocationSet } from '../../delegation/revocation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
@@ -16,6 +17,7 @@ import { LIVE_STATE_SOURCES } from '../parse-live-state.ts';
 import { followLiveState, followSnapshot } from './follow-streams.ts';
 import { createListeners } from './listeners.ts';
 import { createLiveStateReceiver, type StateDefect } from './live-state-receiver.ts';
+import { createSleepWatch } from './sleep-watch.ts';
 import { openSnapshotFloor } from './snapshot-floor.ts';
 
 /** Both clocks: the wall's for times that others wrote, the monotonic one for ages. */
@@ -24,11 +26,14 @@ export interface StateClock {
   wallS(): number;
   /** Milliseconds that never go back. */
   monotonicMs(): number;
+  /** Milliseconds since boot; unlike the monotonic clock it goes on while the machine sleeps. Absent: it never sleeps. */
+  bootMs?(): number;
 }
 
 const SYSTEM_STATE_CLOCK: StateClock = {
   wallS: () => Date.now() / 1_000,
   monotonicMs: () => performance.now(),
+  bootMs: () => uptime() * 1_000,
 };
 
 export interface WatchStateOptions {
@@ -66,6 +71,8 @@ export interface StateView {
 /** How often entries that can hit nothing any more are dropped, and how long past their time they stay, in seconds. */
 const FORGET_INTERVAL_S = 60;
 const FORGET_MARGIN_S = 60;
+/** How often it is looked whether the machine has slept. */
+const SLEEP_LOOK_MS = 1_000;
 
 /** Begins to follow. Never throws: while the collector is away the view ages. */
 export function watchState(options: WatchStateOptions): StateView {
@@ -85,11 +92,19 @@ export function watchState(options: WatchStateOptions): StateView {
     else log.error(found, 'relayed state does not count');
     onDefect.tell(found);
   };
+  const sleep = createSleepWatch({
+    monotonicMs: clock.monotonicMs,
+    bootMs: () => clock.bootMs?.() ?? clock.monotonicMs(),
+  });
+  const looking = setInterval(sleep.look, SLEEP_LOOK_MS).unref();
   const receiver = createLiveStateReceiver({
     bundle: () => identity.bundle(),
     revocations,
     wallS: clock.wallS,
-    monotonicMs: clock.monotonicMs,
+    monotonicMs: () => {
+      sleep.look();
+      return clock.monotonicMs() + sleep.sleptMs();
+    },
     onRevocation: onRevocation.tell,
     onDefect: defect,
   });
@@ -122,7 +137,7 @@ export function watchState(options: WatchStateOptions): StateView {
   const forgetting = setInterval(forget, FORGET_INTERVAL_S * 1_000).unref();
 
   const ageMs = (nowMonotonicMs: number, source: LiveStateSource): number =>
-    receiver.ledgers[source].ageMs(nowMonotonicMs);
+    receiver.ledgers[source].ageMs(nowMonotonicMs + sleep.sleptMs());
   const checkFresh = (nowMonotonicMs: number, source: LiveStateSource): void => {
     const limitS = (snapshot?.snapshot.settings ?? DEFAULT_SETTINGS).max_staleness_s[source];
     const age = ageMs(nowMonotonicMs, source);
@@ -141,6 +156,7 @@ export function watchState(options: WatchStateOptions): StateView {
     isClosed = true;
     signal.removeEventListener('abort', close);
     clearInterval(forgetting);
+    clearInterval(looking);
     unfollow();
     live.close();
     policy.close();
