@@ -10,7 +10,9 @@ import { forge } from '../../delegation/test-forge.ts';
 import { createTestMesh, type NamedKey, type TestKeys } from '../../delegation/test-mesh.ts';
 import { publicJwkOf } from './cases/case.ts';
 import { CHAIN_CASES, type ChainCase } from './cases/index.ts';
+import { describeRandomCases, verdictOfLibrary } from './random-cases.ts';
 
+const RANDOM_FILE = new URL('./chain-random.json', import.meta.url);
 const FOLDER = new URL('./chain/', import.meta.url);
 const JWKS = JSON.parse(readFileSync(new URL('./keys.json', import.meta.url), 'utf8')) as Record<string, VectorKey>;
 
@@ -29,15 +31,19 @@ function writeVectors(all: boolean): void {
     const vector = old === undefined ? vectorOf(chainCase) : { ...old, says: chainCase.says, expect: chainCase.expect };
     writeFileSync(new URL(file, FOLDER), `${JSON.stringify(vector, null, 2)}\n`);
   }
+  writeFileSync(RANDOM_FILE, `${JSON.stringify(describeRandomCases(verdictOfLibrary), null, 2)}\n`);
   process.stdout.write(`${CHAIN_CASES.length} vectors\n`);
 }
 
 /** The vector of a case, signed anew. */
-export function vectorOf({ name, says, chain, edit, call = {}, expect }: ChainCase): ChainVector {
-  const mesh = createTestMesh({ keys: fixedKeys() });
-  const forged = forge(mesh, chain(mesh));
+export function vectorOf(
+  { name, says, chain, edit, call = {}, expect }: ChainCase,
+  mesh = createTestMesh({ keys: fixedKeys() }),
+): ChainVector {
+  const forgery = chain(mesh);
+  const forged = forge(mesh, forgery);
   const headers = edit === undefined ? forged : { ...forged, ...edit(forged, mesh) };
-  const hops = chain(mesh).hops;
+  const { hops } = forgery;
   const me = mesh.workload(hops.at(-1)?.to ?? 'orders');
   const peer = mesh.workload(hops.at(-2)?.to ?? 'storefront');
   return {
@@ -68,7 +74,8 @@ export function vectorOf({ name, says, chain, edit, call = {}, expect }: ChainCa
   };
 }
 
-function fixedKeys(): TestKeys {
+/** The keys of `keys.json`: the same in every vector. */
+export function fixedKeys(): TestKeys {
   return { rootKey: named('root-1'), witKey: named('wit-1'), linkKey: (name) => named(name).key };
 }
 

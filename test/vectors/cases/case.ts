@@ -83,7 +83,8 @@ export const lastWit = (changes: WitChanges | ((mesh: TestMesh) => WitChanges)) 
   ],
 });
 
-function changedWit(mesh: TestMesh, name: string, { claims, cnf, jwk, header, text }: WitChanges): string {
+/** The WIT of that workload with these changes, signed by the CA. */
+export function changedWit(mesh: TestMesh, name: string, { claims, cnf, jwk, header, text }: WitChanges): string {
   const [, payload = ''] = mesh.workload(name).wit.split('.');
   const good = JSON.parse(Buffer.from(payload, 'base64url').toString());
   const confirmation = { ...good.cnf, jwk: { ...good.cnf.jwk, ...jwk }, ...cnf };

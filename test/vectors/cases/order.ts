@@ -30,7 +30,7 @@ export const ORDER_CASES: readonly ChainCase[] = [
   {
     name: 'order-root-form-before-link-version',
     says: FIRST,
-    chain: (mesh) => ({ root: { scope: null }, ...lastHeader({ typ: 'dlglink-2+jwt' })(mesh) }),
+    chain: () => ({ root: { scope: null }, ...lastHeader({ typ: 'dlglink-2+jwt' })() }),
     expect: bad('delegation_malformed'),
   },
   {
