@@ -15,6 +15,7 @@ export {
 } from './decide/compile.ts';
 export { type CallRequest, type Decision, decideCall } from './decide/decide-call.ts';
 export { type AppResource, decideResource, type ResourceRequest } from './decide/decide-resource.ts';
+export { type CallExplanation, explainCall, type PolicyDescription, routeNamed } from './decide/explain-call.ts';
 export type { DelegationFacts } from './model/entities.ts';
 export { factsOfDelegation } from './model/facts-of-delegation.ts';
 export { isScopeToken } from './model/scope-token.ts';

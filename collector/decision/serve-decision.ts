@@ -4,29 +4,18 @@
  * any.
  */
 import { BehalfError } from '../../errors/index.ts';
-import { type Clock, parseSpiffeId, pathOf, type SpiffeId, systemClock } from '../../identity/index.ts';
+import { type Clock, pathOf, type SpiffeId, systemClock } from '../../identity/index.ts';
 import { type GrpcServer, requireCaller } from '../../identity/mtls/index.ts';
-import {
-  type AppResource,
-  type CompiledSnapshot,
-  type Decision,
-  type DelegationFacts,
-  decideCall,
-  decideResource,
-  isScopeToken,
-  matchRoute,
-} from '../../policy/index.ts';
+import { type CompiledSnapshot, type Decision, decideCall, decideResource, matchRoute } from '../../policy/index.ts';
 import { type DecideRequest, decisionService } from '../../proto/behalf/decision/v1/decision.ts';
+import { explain, type KeptSnapshots } from './explain.ts';
+import { readFacts, readId, readResource } from './read-request.ts';
 
 /** What decisions need of the collector's state. */
 export interface DecisionDeps {
-  readonly state: { snapshot(): CompiledSnapshot | null };
+  readonly state: KeptSnapshots;
   readonly clock?: Clock;
 }
-
-const MAX_LIST = 64;
-const MAX_TEXT = 256;
-const MAX_RESOURCE_LENGTH = 65_536;
 
 /** Adds the service to a server that does not listen yet. */
 export function serveDecision(server: GrpcServer, { state, clock = systemClock }: DecisionDeps): void {
@@ -43,6 +32,10 @@ export function serveDecision(server: GrpcServer, { state, clock = systemClock }
         route,
         snapshotNumber: compiled?.number ?? 0,
       };
+    },
+    explain(request, caller) {
+      checkOperator(requireCaller(caller));
+      return explain(request, state, clock());
     },
   });
 }
@@ -64,52 +57,15 @@ function decide(
   return { decision: decideCall(compiled, { nowS, caller, service, route, facts }), route: route?.name ?? '' };
 }
 
+function checkOperator(asker: SpiffeId): void {
+  if (!isOperator(asker)) throw new BehalfError('policy_denied', { why: 'explanations are for operators', asker });
+}
+
+function isOperator(asker: SpiffeId): boolean {
+  return pathOf(asker).startsWith('/behalf/operator/');
+}
+
 function checkAsker(asker: SpiffeId, service: SpiffeId): void {
-  if (asker === service || pathOf(asker).startsWith('/behalf/operator/')) return;
+  if (asker === service || isOperator(asker)) return;
   throw new BehalfError('policy_denied', { why: 'a service is answered about itself only', asker });
-}
-
-function readFacts(request: DecideRequest, caller: SpiffeId): DelegationFacts {
-  const { scopes, actors, subject } = request;
-  if (scopes.length > MAX_LIST || !scopes.every(isScopeToken)) throw malformed('scopes');
-  if (actors.length > MAX_LIST) throw malformed('actors');
-  for (const member of ['subject', 'clientId', 'purpose', 'consentId'] as const) {
-    if (request[member].length > MAX_TEXT) throw malformed(member);
-  }
-  return {
-    subject,
-    client: request.clientId,
-    consent: request.consentId,
-    purpose: request.purpose,
-    scopes,
-    actors: actors.length === 0 ? [caller] : actors.map((actor) => readId(actor, 'actors')),
-    depth: request.depth,
-    own: subject.startsWith('spiffe://'),
-  };
-}
-
-function readResource(json: string): AppResource {
-  if (json.length > MAX_RESOURCE_LENGTH) throw malformed('resource_json');
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch (cause) {
-    throw new BehalfError('request_malformed', { member: 'resource_json', why: 'not JSON' }, { cause });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed('resource_json');
-  const { type, id, ...attributes } = value as Record<string, unknown>;
-  if (typeof type !== 'string' || typeof id !== 'string') throw malformed('resource_json');
-  return { type, id, attributes };
-}
-
-function readId(value: string, member: string): SpiffeId {
-  try {
-    return parseSpiffeId(value);
-  } catch (cause) {
-    throw new BehalfError('request_malformed', { member, why: 'not a SPIFFE ID' }, { cause });
-  }
-}
-
-function malformed(member: string): BehalfError {
-  return new BehalfError('request_malformed', { member });
 }
