@@ -85,7 +85,7 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
   const { issuer, trustDomain, database, keys, clock, log, record, peerOf } = deps;
   checkNames(deps.clients);
   const audience = accessAudience(trustDomain);
-  const accounts = await openAccounts(database, deps.accounts);
+  const accounts = await openAccounts(database, deps.accounts, keys.secretFor('pseudonyms'));
   const subjectOf = (account: string): string => accounts.pseudonymOf(account, 'mesh');
   const revocations = createRevocations({
     database,

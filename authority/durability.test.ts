@@ -16,6 +16,7 @@ import { type Database, openDatabase } from './store/database.ts';
 import { createOAuthStore } from './store/oauth-adapter.ts';
 
 const clock = (): number => 1_000_000;
+const SECRET = Buffer.alloc(32, 7);
 let dir: string;
 let database: Database;
 beforeEach(() => {
@@ -28,7 +29,7 @@ afterEach(() => {
 });
 
 async function setUp(revoke: () => Promise<{ number: number }>) {
-  const accounts = await openAccounts(database, [{ name: 'demo', passwordHash: await hashPassword('x') }]);
+  const accounts = await openAccounts(database, [{ name: 'demo', passwordHash: await hashPassword('x') }], SECRET);
   const stated: string[] = [];
   const revocations = createRevocations({
     database,
@@ -190,13 +191,13 @@ test('keys come back with the passphrase and with nothing else, and rest encrypt
 
 test('an account keeps its id and pseudonyms over restarts, one for each audience', async () => {
   const configured = [{ name: 'demo', passwordHash: await hashPassword('x') }];
-  const accounts = await openAccounts(database, configured);
+  const accounts = await openAccounts(database, configured, SECRET);
   const id = accounts.idOf('demo') ?? '';
   const mesh = accounts.pseudonymOf(id, 'mesh');
   expect(accounts.pseudonymOf(id, 'client:app')).not.toBe(mesh);
-  const again = await openAccounts(database, configured);
+  const again = await openAccounts(database, configured, SECRET);
   expect([again.idOf('demo'), again.pseudonymOf(id, 'mesh')]).toEqual([id, mesh]);
-  expect((await openAccounts(database, [])).isActive(id)).toBe(false);
+  expect((await openAccounts(database, [], SECRET)).isActive(id)).toBe(false);
 });
 
 test('failures are counted an account, a success forgets them, and successes count for no address', () => {
@@ -290,4 +291,40 @@ test('keys of the file’s first version are taken over', () => {
   expect(keys.root.key.export({ format: 'jwk' }).x).toBe(root.x);
   writeSealed(file, 'a passphrase for tests', { version: 3, root, token: root, liveState: ed25519, secret: 'AAAA' });
   expect(() => openKeys(dir, 'a passphrase for tests')).toThrow(expect.objectContaining({ code: 'key_unusable' }));
+});
+
+test('the database alone tells no pseudonym, and its rows cannot change places', async () => {
+  const configured = [
+    { name: 'ada', passwordHash: await hashPassword('x') },
+    { name: 'bob', passwordHash: await hashPassword('x') },
+  ];
+  const accounts = await openAccounts(database, configured, SECRET);
+  const [ada, bob] = [accounts.idOf('ada') ?? '', accounts.idOf('bob') ?? ''];
+  const [ofAda, ofBob] = [accounts.pseudonymOf(ada, 'mesh'), accounts.pseudonymOf(bob, 'mesh')];
+  expect([accounts.ofPseudonym(ofAda), accounts.ofPseudonym(ofBob), accounts.ofPseudonym('u:other')]).toEqual([
+    ada,
+    bob,
+    null,
+  ]);
+  database.sql.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  const file = readFileSync(join(dir, 'authority.sqlite'), 'latin1');
+  for (const secret of [ofAda, ofBob]) expect(file).not.toContain(secret);
+  database.sql.exec(
+    `UPDATE sealed_pseudonym SET sealed = (SELECT sealed FROM sealed_pseudonym WHERE account = '${bob}') WHERE account = '${ada}'`,
+  );
+  expect(() => accounts.pseudonymOf(ada, 'mesh')).toThrow(expect.objectContaining({ code: 'key_unusable' }));
+  const other = await openAccounts(database, configured, Buffer.alloc(32, 8));
+  expect(() => other.pseudonymOf(bob, 'mesh')).toThrow(expect.objectContaining({ code: 'key_unusable' }));
+});
+
+test('pseudonyms of an earlier version are kept, and lie open no longer', async () => {
+  const configured = [{ name: 'ada', passwordHash: await hashPassword('x') }];
+  const id = (await openAccounts(database, configured, SECRET)).idOf('ada') ?? '';
+  const old = `u:${'A'.repeat(22)}`;
+  database.sql.prepare('INSERT INTO pseudonym (account, audience, value) VALUES (?, ?, ?)').run(id, 'mesh', old);
+  const accounts = await openAccounts(database, configured, SECRET);
+  expect(accounts.pseudonymOf(id, 'mesh')).toBe(old);
+  expect(accounts.ofPseudonym(old)).toBe(id);
+  database.sql.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  expect(readFileSync(join(dir, 'authority.sqlite'), 'latin1')).not.toContain(old);
 });

@@ -20,7 +20,7 @@ export interface AuthorityKeys extends RootKeyRing {
   /** Ed25519: live-state entries and heartbeats. */
   readonly liveState: SigningKey;
   /** A key of its own for each purpose, derived from the one stored secret. */
-  secretFor(purpose: 'cookies' | 'form' | 'token-handle'): Buffer;
+  secretFor(purpose: 'cookies' | 'form' | 'token-handle' | 'pseudonyms'): Buffer;
   /** Names of keys that this opening made: they are new to the mesh. */
   readonly made: readonly { readonly use: 'root' | 'token' | 'live_state'; readonly kid: string }[];
 }

@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { BehalfError } from '../../errors/index.ts';
 import type { Database } from '../store/database.ts';
+import { openPseudonyms, type PseudonymAudience } from './pseudonyms.ts';
 
 /** Either a file that holds the password (one trailing line break is not part of it), or a hash made by `hashPassword`. */
 export type AccountConfig = { readonly name: string } & (
@@ -30,9 +31,6 @@ export interface Accounts {
   ofPseudonym(value: string): AccountId | null;
 }
 
-/** Who sees the pseudonym. */
-export type PseudonymAudience = 'mesh' | `client:${string}`;
-
 const SCRYPT = { N: 2 ** 15, r: 8, p: 1, maxmem: 64 * 1024 * 1024 };
 const HASH_FORM = /^scrypt\$32768,8,1\$([A-Za-z0-9_-]{22})\$([A-Za-z0-9_-]{43})$/;
 /** Password checks at a time; each takes 32 MB and some 50 ms. One more is refused, not queued. */
@@ -50,16 +48,18 @@ export async function hashPassword(password: string): Promise<string> {
 
 /**
  * Opens the accounts of the configuration.
- * @throws {BehalfError} `config_invalid` for a repeated name, an unreadable password file or another hash
+ * @throws {BehalfError} `config_invalid` for a repeated name, an unreadable password file or another hash; `key_unusable`
  */
-export async function openAccounts(database: Database, configured: readonly AccountConfig[]): Promise<Accounts> {
+export async function openAccounts(
+  database: Database,
+  configured: readonly AccountConfig[],
+  pseudonymSecret: Buffer,
+): Promise<Accounts> {
   const { sql } = database;
+  const pseudonyms = openPseudonyms(database, pseudonymSecret);
   const insertAccount = sql.prepare('INSERT INTO account (id, name) VALUES (?, ?) ON CONFLICT (name) DO NOTHING');
   const selectId = sql.prepare('SELECT id FROM account WHERE name = ?');
   const selectName = sql.prepare('SELECT name FROM account WHERE id = ?');
-  const selectPseudonym = sql.prepare('SELECT value FROM pseudonym WHERE account = ? AND audience = ?');
-  const selectByPseudonym = sql.prepare("SELECT account FROM pseudonym WHERE audience = 'mesh' AND value = ?");
-  const insertPseudonym = sql.prepare('INSERT INTO pseudonym (account, audience, value) VALUES (?, ?, ?)');
 
   const hashes = new Map<string, string>();
   const active = new Set<string>();
@@ -87,14 +87,8 @@ export async function openAccounts(database: Database, configured: readonly Acco
     isActive: (id) => active.has(id),
     nameOf: (id) => textOf(selectName.get(id)?.['name']),
     idOf: (name) => textOf(selectId.get(name)?.['id']) as AccountId | null,
-    pseudonymOf: (id, audience) => {
-      const known = textOf(selectPseudonym.get(id, audience)?.['value']);
-      if (known !== null) return known;
-      const value = `u:${randomBytes(16).toString('base64url')}`;
-      insertPseudonym.run(id, audience, value);
-      return value;
-    },
-    ofPseudonym: (value) => textOf(selectByPseudonym.get(value)?.['account']) as AccountId | null,
+    pseudonymOf: pseudonyms.of,
+    ofPseudonym: (value) => pseudonyms.accountOf(value, 'mesh') as AccountId | null,
   };
 }
 

@@ -101,6 +101,20 @@ CREATE TABLE ban (
   PRIMARY KEY (kind, value)
 ) STRICT;
 `,
+  `
+-- In place of the table pseudonym, which held them in the clear and is empty from now on (sign-in/pseudonyms.ts).
+CREATE TABLE user_key (
+  account TEXT PRIMARY KEY REFERENCES account (id),
+  sealed BLOB NOT NULL
+) STRICT;
+CREATE TABLE sealed_pseudonym (
+  account TEXT NOT NULL REFERENCES account (id),
+  audience TEXT NOT NULL,
+  handle BLOB NOT NULL UNIQUE,
+  sealed BLOB NOT NULL,
+  PRIMARY KEY (account, audience)
+) STRICT;
+`,
 ];
 const SCHEMA_VERSION = SCHEMAS.length;
 
@@ -124,7 +138,7 @@ export function openDatabase(dataDir: string): Database {
     sql = new DatabaseSync(file);
     chmodSync(file, 0o600);
     sql.exec(
-      'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 2000',
+      'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA busy_timeout = 2000',
     );
   } catch (cause) {
     throw new BehalfError('data_directory_unusable', { file }, { cause });
