@@ -8,6 +8,7 @@ import type { CallHooks, ConnectionRefusal, Peer } from './call/seam.ts';
 import type { AppConfig, ResolvedSidecarConfig } from './config.ts';
 import { listenMesh } from './listen/mesh.ts';
 import { type Listener, listenPlain } from './listen/plain.ts';
+import type { RevokedPeers } from './listen/revoked-peers.ts';
 import type { UidGuard } from './listen/uid-guard.ts';
 import { parseAddress } from './wire/address.ts';
 import type { Line } from './wire/exchange.ts';
@@ -35,6 +36,7 @@ export interface DataPlaneOptions {
   readonly hooks: CallHooks;
   readonly peers: readonly Peer[];
   readonly guard: UidGuard;
+  readonly revoked: RevokedPeers;
   endpointsOf(peer: Peer): readonly string[];
   /** Puts it on record. @throws BehalfError `audit_unavailable`: then the refusal is not even answered */
   onRefused(refused: ConnectionRefusal): Promise<void>;
@@ -47,13 +49,14 @@ export async function startDataPlane({
   hooks,
   peers,
   guard,
+  revoked,
   endpointsOf,
   onRefused,
   log,
 }: DataPlaneOptions): Promise<DataPlane> {
   const nowS = () => Date.now() / 1000;
   const { connectMs, requestMs } = config.timeouts;
-  const pool = createMeshPool({ identity, endpointsOf, connectTimeoutMs: connectMs, nowS, log });
+  const pool = createMeshPool({ identity, endpointsOf, connectTimeoutMs: connectMs, nowS, revoked, log });
   const app = config.app === undefined ? null : openAppLine(config.app, connectMs);
   const relay = createRelay({
     hooks,
@@ -99,6 +102,7 @@ export async function startDataPlane({
       listen,
       identity,
       nowS,
+      revoked,
       onRequest: (asker, peer) => relay.carry(asker, () => hooks.onInbound(asker.head, peer)),
       onRefused,
       log,

@@ -9,6 +9,7 @@ import {
   createOnceStore,
   HOP_PREFIX_BYTES,
   revocationHits,
+  type SignerFacts,
 } from '../delegation/index.ts';
 import { DEFAULT_CLOCK_RULE } from '../identity/clock.ts';
 import { parseSpiffeId, partId } from '../identity/index.ts';
@@ -30,6 +31,7 @@ import type { ResolvedSidecarConfig } from './config.ts';
 import { openExchangeStream } from './exchange/exchange-stream.ts';
 import { createNoRoots } from './exchange/no-authority.ts';
 import { createRoots, type Roots } from './exchange/roots.ts';
+import type { RevokedPeers } from './listen/revoked-peers.ts';
 
 /** Used until a snapshot says otherwise. */
 const DEFAULT_ROOT_REUSE_S = 30;
@@ -42,6 +44,7 @@ export interface FullMode {
   readonly hooks: CallHooks;
   readonly contexts: ContextTable;
   readonly state: StateView;
+  readonly revoked: RevokedPeers;
   /** mTLS ports of a peer, from the snapshot. */
   endpointsOf(peer: Peer): readonly string[];
   /** Waits for policy and live state, for a while: without them every call is denied anyway. */
@@ -143,6 +146,14 @@ export function startFullMode({ config, identity, reporter, peerNamed, log, sign
     hooks: createCallHooks(env),
     contexts,
     state,
+    revoked: {
+      isRevoked: (holder) => !state.revocations.isEmpty && isHit(state, holder),
+      // After the listener above: calls end with their code before their connections do.
+      onRevocation: (listener) =>
+        state.onRevocation((_revocation, source) => {
+          if (source === 'ca') listener();
+        }),
+    },
     endpointsOf(peer) {
       const compiled = state.snapshot();
       return compiled === null ? [] : (serviceOf(compiled, peer.id)?.endpoints ?? []);
@@ -166,4 +177,13 @@ export function startFullMode({ config, identity, reporter, peerNamed, log, sign
       await state.close();
     },
   };
+}
+
+/** Where the set is incomplete nobody is known here; each call is then refused with `revocation_stale`. */
+function isHit({ revocations }: StateView, holder: SignerFacts): boolean {
+  try {
+    return revocations.hit({ root: null, signers: [holder] }) !== null;
+  } catch {
+    return false;
+  }
 }

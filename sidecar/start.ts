@@ -15,6 +15,7 @@ import type { CallHooks, ConnectionRefusal, Peer } from './call/seam.ts';
 import { type PeerConfig, type ResolvedSidecarConfig, resolveConfig, type SidecarConfig } from './config.ts';
 import { startDataPlane } from './data-plane.ts';
 import { type FullMode, startFullMode } from './full-mode.ts';
+import { NOBODY_REVOKED } from './listen/revoked-peers.ts';
 import { createUidGuard } from './listen/uid-guard.ts';
 import { startLocalApi } from './local-api/index.ts';
 import { createRefusedConnections, REFUSALS_WINDOW_MS, type RefusedConnections } from './report/refused-connections.ts';
@@ -125,6 +126,7 @@ async function openParts(
     hooks: full?.hooks ?? mtlsHooks(identity, reporter, peerNamed),
     peers,
     guard: createUidGuard({ allowedUid: config.allowedUid ?? null, log }),
+    revoked: full?.revoked ?? NOBODY_REVOKED,
     endpointsOf: full?.endpointsOf ?? noEndpoints,
     onRefused,
     log,

@@ -11,6 +11,7 @@ import { CERTIFICATE_BACKDATE_S } from '../../identity/clock.ts';
 import { followIdentity, meshServerTlsOptions, verifyPeer } from '../../identity/mtls/index.ts';
 import type { OwnIdentity } from '../../identity/own/own-identity.ts';
 import type { ConnectionRefusal, PeerFacts } from '../call/seam.ts';
+import { signerOf } from '../call/standing.ts';
 import { listenAt } from '../wire/address.ts';
 import { SIDECAR_ALPN } from '../wire/alpn.ts';
 import type { Asker } from '../wire/exchange.ts';
@@ -20,6 +21,7 @@ import { type Http2Connection, takeHttp2 } from '../wire/http2/server.ts';
 import { refusalAnswer } from '../wire/refusal.ts';
 import { createReceivedSlots } from '../wire/slots.ts';
 import type { Listener } from './plain.ts';
+import { REVOKED_CONNECTION_ENDS_MS, type RevokedPeers } from './revoked-peers.ts';
 
 const ALPN = [SIDECAR_ALPN, 'h2', 'http/1.1'];
 const MAX_CONNECTIONS = 4_096;
@@ -32,6 +34,7 @@ export interface MeshListenerOptions {
   readonly listen: string;
   readonly identity: OwnIdentity;
   readonly nowS: () => number;
+  readonly revoked: RevokedPeers;
   onRequest(asker: Asker, peer: PeerFacts): void;
   onRefused(refused: ConnectionRefusal): Promise<void>;
   readonly log: Logger;
@@ -43,10 +46,12 @@ type Standing =
   | { readonly kind: 'refused'; readonly error: BehalfError };
 
 export async function listenMesh(options: MeshListenerOptions): Promise<Listener> {
-  const { identity, nowS, log } = options;
+  const { identity, nowS, revoked, log } = options;
   const sockets = new Set<TLSSocket>();
-  const sessions = new Set<Http2Connection>();
+  const sessions = new Map<TLSSocket, Http2Connection>();
   const standings = new WeakMap<object, Standing>();
+  /** Connections of peers that were revoked while they stood. */
+  const ending = new WeakSet<TLSSocket>();
 
   const http1 = createHttp1Server({
     maxHeadBytes: MAX_MESH_HEAD_BYTES,
@@ -88,19 +93,18 @@ export async function listenMesh(options: MeshListenerOptions): Promise<Listener
   function judge(socket: TLSSocket): Standing {
     try {
       const svid = verifyPeer(socket, identity, nowS(), 'client');
-      return {
-        kind: 'peer',
-        facts: {
-          spiffeId: svid.spiffeId,
-          serialHex: svid.serialHex,
-          certificateS256: svid.certificateS256,
-          issuedS: svid.notBeforeS + CERTIFICATE_BACKDATE_S,
-          notAfterS: svid.notAfterS,
-          address: socket.remoteAddress ?? '',
-          ...ownCertificate(socket),
-          slots: socket.alpnProtocol === SIDECAR_ALPN ? createReceivedSlots(nowS) : null,
-        },
+      const facts: PeerFacts = {
+        spiffeId: svid.spiffeId,
+        serialHex: svid.serialHex,
+        certificateS256: svid.certificateS256,
+        issuedS: svid.notBeforeS + CERTIFICATE_BACKDATE_S,
+        notAfterS: svid.notAfterS,
+        address: socket.remoteAddress ?? '',
+        ...ownCertificate(socket),
+        slots: socket.alpnProtocol === SIDECAR_ALPN ? createReceivedSlots(nowS) : null,
       };
+      if (revoked.isRevoked(signerOf(facts))) return { kind: 'refused', error: revokedError(facts) };
+      return { kind: 'peer', facts };
     } catch (thrown) {
       return {
         kind: 'refused',
@@ -119,9 +123,22 @@ export async function listenMesh(options: MeshListenerOptions): Promise<Listener
       maxHeadBytes: MAX_MESH_HEAD_BYTES,
       onRequest: (asker) => onRequest(asker, socket),
       onMalformed: (error, asker) => report(error, socket, () => refuseOn(asker, error)),
-      onClose: () => void sessions.delete(session),
+      onClose: () => void sessions.delete(socket),
     });
-    sessions.add(session);
+    sessions.set(socket, session);
+  }
+
+  /** Calls of a revoked peer have ended with their code; until its connection is gone, new ones are judged and refused. */
+  function endRevoked(): void {
+    for (const socket of sockets) {
+      const standing = standings.get(socket);
+      if (standing?.kind !== 'peer' || ending.has(socket) || !revoked.isRevoked(signerOf(standing.facts))) continue;
+      ending.add(socket);
+      sessions.get(socket)?.drain();
+      report(revokedError(standing.facts), socket, ignore);
+      const timer = setTimeout(() => socket.destroy(), REVOKED_CONNECTION_ENDS_MS);
+      socket.once('close', () => clearTimeout(timer));
+    }
   }
 
   function report(error: BehalfError, socket: TLSSocket, answer: () => void): void {
@@ -151,6 +168,7 @@ export async function listenMesh(options: MeshListenerOptions): Promise<Listener
     socket.destroy();
   });
   const unfollow = followIdentity(server, identity);
+  const stopRevoking = revoked.onRevocation(endRevoked);
   const address = await listenAt(server, options.listen);
   return {
     address,
@@ -158,14 +176,19 @@ export async function listenMesh(options: MeshListenerOptions): Promise<Listener
       unfollow();
       server.close();
       http1.close();
-      for (const session of sessions) session.drain();
+      for (const session of sessions.values()) session.drain();
     },
     destroy() {
       unfollow();
+      stopRevoking();
       server.close();
       for (const socket of sockets) socket.destroy();
     },
   };
+}
+
+function revokedError({ serialHex: serial }: PeerFacts): BehalfError {
+  return new BehalfError('peer_revoked', { serial });
 }
 
 /** The certificate that we showed on this connection: renewal may have brought a newer one since. */

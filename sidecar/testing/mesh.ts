@@ -25,7 +25,7 @@ import {
 } from '../../proto/behalf/audit/v1/audit.ts';
 import { type ExchangeRequest, tokenExchange } from '../../proto/behalf/authority/v1/authority.ts';
 import { state, type WatchLiveStateResponse, type WatchSnapshotResponse } from '../../proto/behalf/state/v1/state.ts';
-import type { Revocation } from '../../state/index.ts';
+import type { LiveStateSource, Revocation } from '../../state/index.ts';
 import { signEntry, signHeartbeat } from '../../state/parse-live-state.ts';
 import type { SidecarConfig } from '../config.ts';
 import { type RunningSidecar, runSidecar } from '../start.ts';
@@ -42,7 +42,8 @@ export interface TestMesh {
   ends(): HopEnd[];
   refusedConnections(): ConnectionRefused[];
   /** States a revocation of the authority. */
-  revoke(revocation: Revocation): void;
+  /** States a revocation, as the authority unless said otherwise. */
+  revoke(revocation: Revocation, source?: LiveStateSource): void;
   putSnapshot(snapshot: PolicySnapshot): void;
   /** Stops heartbeats, so that live state ages. */
   silence(): void;
@@ -219,7 +220,7 @@ async function startCollector(
 
   function beats(): WatchLiveStateResponse[] {
     return (['authority', 'ca'] as const).map((source) => {
-      const number = source === 'authority' ? entries.length : 0;
+      const number = entries.filter((entry) => entry.source === source).length;
       const at = Math.floor(Date.now() / 1000);
       const heartbeat = signHeartbeat({ source, number, kept_from: 1, at }, signer(keys[source]));
       return { source, item: 'heartbeat', heartbeat };
@@ -232,13 +233,11 @@ async function startCollector(
   const port = await server.listen({ host: '127.0.0.1', port: 0 });
   return {
     address: `127.0.0.1:${port}`,
-    revoke(revocation: Revocation) {
+    revoke(revocation: Revocation, source: LiveStateSource = 'authority') {
       const at = Math.floor(Date.now() / 1000);
-      const entry = signEntry(
-        { source: 'authority', number: entries.length + 1, at, revocation, forget_at: at + 600 },
-        signer(keys.authority),
-      );
-      const answer: WatchLiveStateResponse = { source: 'authority', item: 'entry', entry };
+      const number = entries.filter((entry) => entry.source === source).length + 1;
+      const entry = signEntry({ source, number, at, revocation, forget_at: at + 600 }, signer(keys[source]));
+      const answer: WatchLiveStateResponse = { source, item: 'entry', entry };
       entries.push(answer);
       for (const send of lives) send(answer);
     },

@@ -10,6 +10,8 @@ import { CERTIFICATE_BACKDATE_S } from '../../identity/clock.ts';
 import { meshClientTlsOptions, verifyPeer } from '../../identity/mtls/index.ts';
 import type { IssuedIdentity, OwnIdentity } from '../../identity/own/own-identity.ts';
 import type { Peer, SendFacts } from '../call/seam.ts';
+import { ownSigner } from '../call/standing.ts';
+import { REVOKED_CONNECTION_ENDS_MS, type RevokedPeers } from '../listen/revoked-peers.ts';
 import { chooseLeastLoaded } from '../traffic/choose.ts';
 import { parseAddress } from './address.ts';
 import { SIDECAR_ALPN } from './alpn.ts';
@@ -61,10 +63,18 @@ export interface MeshPoolOptions {
   endpointsOf(peer: Peer): readonly string[];
   readonly connectTimeoutMs: number;
   readonly nowS: () => number;
+  readonly revoked: RevokedPeers;
   readonly log: Logger;
 }
 
-export function createMeshPool({ identity, endpointsOf, connectTimeoutMs, nowS, log }: MeshPoolOptions): MeshPool {
+export function createMeshPool({
+  identity,
+  endpointsOf,
+  connectTimeoutMs,
+  nowS,
+  revoked,
+  log,
+}: MeshPoolOptions): MeshPool {
   const endpoints = new Map<string, Endpoint>();
   let closed = false;
 
@@ -208,6 +218,10 @@ export function createMeshPool({ identity, endpointsOf, connectTimeoutMs, nowS, 
     if (socket.alpnProtocol !== SIDECAR_ALPN) {
       throw new BehalfError('peer_untrusted', { rule: 'alpn', found: String(socket.alpnProtocol) });
     }
+    const peerIssuedS = svid.notBeforeS + CERTIFICATE_BACKDATE_S;
+    const { certificateS256: certificate } = svid;
+    if (revoked.isRevoked({ iat: peerIssuedS, workload: peer.id, certificate, jti: null, kid: null }))
+      throw new BehalfError('peer_revoked', { to: peer.name, serial: svid.serialHex });
     const line = openHttp2Line(socket, peer.name, {
       onUnusable: () => remove(endpoint, line),
       onClose: ignore,
@@ -215,12 +229,25 @@ export function createMeshPool({ identity, endpointsOf, connectTimeoutMs, nowS, 
     const facts: SendFacts = {
       peerSerialHex: svid.serialHex,
       peerCertificateS256: svid.certificateS256,
-      peerIssuedS: svid.notBeforeS + CERTIFICATE_BACKDATE_S,
+      peerIssuedS,
       identity: mine,
       slots: createSentSlots(),
     };
     const replaceAtS = Math.min(replaceAt(mine), replaceAt(svid));
     return { facts, line, replaceAtS, ask: line.ask };
+  }
+
+  /** Ends connections to peers that were revoked, and our own that were made with a certificate that was. */
+  function endRevoked(): void {
+    for (const { peer, connections } of endpoints.values()) {
+      for (const { facts, line } of [...connections]) {
+        const { peerCertificateS256: certificate, peerIssuedS: iat, identity: mine } = facts;
+        const theirs = { iat, workload: peer.id, certificate, jti: null, kid: null };
+        if (!revoked.isRevoked(theirs) && !revoked.isRevoked(ownSigner(mine))) continue;
+        line.drain();
+        setTimeout(line.destroy, REVOKED_CONNECTION_ENDS_MS).unref();
+      }
+    }
   }
 
   function remove(endpoint: Endpoint, line: Http2Line): void {
@@ -260,6 +287,7 @@ export function createMeshPool({ identity, endpointsOf, connectTimeoutMs, nowS, 
   const stopFollowing = identity.onChange((what) => {
     if (what === 'identity') upkeep();
   });
+  const stopRevoking = revoked.onRevocation(endRevoked);
   const timer = setInterval(upkeep, UPKEEP_MS);
   timer.unref();
 
@@ -270,6 +298,7 @@ export function createMeshPool({ identity, endpointsOf, connectTimeoutMs, nowS, 
       closed = true;
       clearInterval(timer);
       stopFollowing();
+      stopRevoking();
       for (const endpoint of endpoints.values()) for (const { line } of [...endpoint.connections]) line.drain();
       endpoints.clear();
     },
