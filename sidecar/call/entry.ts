@@ -155,7 +155,13 @@ function handOn(env: CallEnvironment, call: MeshCall, head: RequestHead, root: V
   });
   record.route = route;
   call.records.push(record);
-  call.outgoing = goOn(env, { parent: root, carrier: 'entry', parentHop: hop.hop, request: hop.request }, peer, record);
+  call.outgoing = goOn(
+    env,
+    { parent: root, carrier: 'entry', parentHop: hop.hop, request: hop.request },
+    peer,
+    record,
+    null,
+  );
   return { kind: 'forward', call, target: { kind: 'peer', peer }, head: peerHead(head, peer, true) };
 }
 

@@ -32,7 +32,7 @@ export function createLinkCache(random: (bytes: number) => Buffer): LinkCache {
   const kept = new Map<string, OutgoingChain>();
   return {
     get({ parent, to, narrowTo, signer, nowS }) {
-      const key = `${parent.chainId.toString('base64url')} ${to} ${signer.witS256} ${narrowTo === null ? '*' : narrowTo.join(' ')}`;
+      const key = keyOf(parent, to, signer, narrowTo);
       const before = kept.get(key);
       if (before !== undefined && before.expS - nowS >= REUSE_LEFT_S) return { chain: before, isNew: false };
       const chain = mintLink({ parent, to, signer, nowS, jti: random(JTI_BYTES), narrowTo });
@@ -46,4 +46,18 @@ export function createLinkCache(random: (bytes: number) => Buffer): LinkCache {
       for (const [key, { expS }] of kept) if (expS <= nowS) kept.delete(key);
     },
   };
+}
+
+/**
+ * INVARIANT: all that the link's claims follow from, but the time. The scope stands last, behind a sign that no scope token
+ * holds: nothing that is asked can look like another order.
+ */
+function keyOf(
+  parent: LinkOrder['parent'],
+  to: SpiffeId,
+  { witS256 }: IssuedIdentity,
+  narrowTo: LinkOrder['narrowTo'],
+): string {
+  const scope = narrowTo === null ? 'all' : `"${narrowTo.join(' ')}`;
+  return `${parent.chainId.toString('base64url')} ${to} ${witS256} ${scope}`;
 }

@@ -8,6 +8,7 @@ import { BehalfError } from '../../errors/index.ts';
 import { edgeOf, narrowOver, ownScopesOf } from '../../policy/index.ts';
 import { stripMeshHeaders } from '../facts/index.ts';
 import { type HopRecord, newHopRecord, noteDelegation } from '../report/hop-record.ts';
+import { narrowedTo, readAskedScope } from './asked-scope.ts';
 import type { CallEnvironment } from './environment.ts';
 import type { HeaderList, RequestHead } from './head.ts';
 import { type MeshCall, newMeshCall, type Outgoing } from './mesh-call.ts';
@@ -31,8 +32,9 @@ export async function judgeOutbound(env: CallEnvironment, head: RequestHead, to:
   try {
     if (peer === null) throw new BehalfError('route_unknown', { host: head.authority.slice(0, 80) });
     checkOwnStanding(env);
+    const asked = readAskedScope(head.headers);
     const found = await findDelegation(env, head, peer, record);
-    call.outgoing = goOn(env, found, peer, record);
+    call.outgoing = goOn(env, found, peer, record, asked);
     call.delegated = true;
     call.revocable = found.parent.revocable;
     return { kind: 'forward', call, target: { kind: 'peer', peer }, head: peerHead(head, peer, to !== null) };
@@ -80,12 +82,13 @@ async function findDelegation(env: CallEnvironment, head: RequestHead, peer: Pee
   return { parent, carrier: 'own', parentHop: null, request: record.hop.request };
 }
 
-/** What the call goes on with: the edge must exist, and what it lets through is what is left. */
+/** What the call goes on with: the edge must exist, and what it lets through is what is left; `asked` is the app's wish for less. */
 export function goOn(
   env: CallEnvironment,
   { parent, carrier, parentHop, request }: Found,
   peer: Peer,
   record: HopRecord,
+  asked: readonly string[] | null,
 ): Outgoing {
   noteDelegation(record, parent);
   record.carrier = carrier;
@@ -99,7 +102,9 @@ export function goOn(
   if (env.nowS() > compiled.validUntilS) throw new BehalfError('snapshot_stale', { validUntil: compiled.validUntilS });
   const edge = edgeOf(compiled, env.me, peer.id);
   if (edge === null) throw new BehalfError('policy_denied', { why: 'no edge', from: env.me, to: peer.id });
-  return { peer, parent, narrowTo: narrowOver(edge, parent.scope), record, parentHop, request, attempts: 0 };
+  const narrowTo = narrowedTo(asked, narrowOver(edge, parent.scope));
+  record.scope = narrowTo.join(' ');
+  return { peer, parent, narrowTo, record, parentHop, request, attempts: 0 };
 }
 
 /** The head that the peer gets, without what the connection adds: no carrier of ours leaves, used or not. */

@@ -1,3 +1,3 @@
 export { dlgValues, stripBaggage } from './baggage.ts';
 export { factHeaders } from './fact-headers.ts';
-export { isMeshHeader, stripMeshHeaders, stripRouteOverrides } from './mesh-headers.ts';
+export { isMeshHeader, isSpelledLike, stripMeshHeaders, stripRouteOverrides } from './mesh-headers.ts';

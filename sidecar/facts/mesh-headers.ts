@@ -13,7 +13,12 @@ const NAMES: readonly string[] = ['txn-token', 'dlg'];
  * letter nor digit counts as `-`, as gateways that make variables of names (RFC 3875 section 4.1.18) fold them all.
  */
 export function isMeshHeader(name: string): boolean {
-  return startsLike(name, PREFIX) || NAMES.some((own) => own.length === name.length && startsLike(name, own));
+  return startsLike(name, PREFIX) || NAMES.some((own) => isSpelledLike(name, own));
+}
+
+/** Whether a field's name is `own` (lower case), or would be read as it where names are folded as in `isMeshHeader`. */
+export function isSpelledLike(name: string, own: string): boolean {
+  return name.length === own.length && startsLike(name, own);
 }
 
 /** The list without the mesh's own fields; a `baggage` line loses its `dlg` members, and goes if nothing is left of it. */
@@ -53,7 +58,7 @@ export function stripRouteOverrides(headers: HeaderList): HeaderList {
 }
 
 function overridesRoute(name: string): boolean {
-  for (const own of ROUTE_OVERRIDES) if (own.length === name.length && startsLike(name, own)) return true;
+  for (const own of ROUTE_OVERRIDES) if (isSpelledLike(name, own)) return true;
   return false;
 }
 
