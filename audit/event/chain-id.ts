@@ -13,3 +13,17 @@ export function chainIdOf(body: Omit<ChainBody, 'chainId'>): Buffer {
   }
   return hash('sha256', Buffer.concat(parts), 'buffer').subarray(0, 16);
 }
+
+/** Longest chain body: what fits into a spool's record. WIRE.md allows a quarter of it. */
+const MAX_CHAIN_BYTES = 65_536;
+
+/**
+ * What is wrong with a chain body, or null. The id is a hash over bytes: of other characters than ASCII it sees a part only, so
+ * that another body could take the place of the true one, which then is never stored.
+ */
+export function defectOfChain(chain: ChainBody): 'too large' | 'not ASCII' | 'another id' | null {
+  const texts = [chain.txnToken, chain.delegationChain, chain.delegationCredentials];
+  if (texts.reduce((length, text) => length + text.length, 0) > MAX_CHAIN_BYTES) return 'too large';
+  if (texts.some((text) => Buffer.byteLength(text, 'utf8') !== text.length)) return 'not ASCII';
+  return chainIdOf(chain).equals(chain.chainId) ? null : 'another id';
+}

@@ -12,7 +12,7 @@ import { BehalfError, codeOf } from '../../errors/index.ts';
 import { errorOfCall } from '../../identity/mtls/index.ts';
 import type { ReportRequest, ReportResponse } from '../../proto/behalf/audit/v1/audit.ts';
 import type { Sent } from '../../proto/service.ts';
-import { chainIdOf, decodeEvent } from '../event/index.ts';
+import { decodeEvent, defectOfChain } from '../event/index.ts';
 import type { Spool, SpoolCursor } from '../spool/index.ts';
 import { createWakeup, type Wakeup } from './wakeup.ts';
 
@@ -159,7 +159,8 @@ export function startDelivery(deps: {
       oneByOne = false;
       return from;
     }
-    let chains = read.batch.chains.filter((chain) => chainIdOf(chain).equals(chain.chainId));
+    // A chain that the collector would not take must not be held against the event beside it.
+    let chains = read.batch.chains.filter((chain) => defectOfChain(chain) === null);
     for (const event of read.batch.events) {
       const { seq } = decodeEvent(event);
       if (leftOut.has(seq)) continue;

@@ -9,7 +9,7 @@ import { createGrpcServer } from '../../identity/mtls/index.ts';
 import { createTestIssuer, type TestIdentity, type TestIssuer } from '../../identity/testing/issuer.ts';
 import { auditIntake, type ReportRequest, type ReportResponse } from '../../proto/behalf/audit/v1/audit.ts';
 import type { Sent } from '../../proto/service.ts';
-import { decodeEvent } from '../event/index.ts';
+import { decodeEvent, defectOfChain } from '../event/index.ts';
 import { ORDERS, sampleChain, sampleHop } from '../testing/sample-events.ts';
 import { openReporter, type Reporter, type ReporterOptions } from './index.ts';
 
@@ -64,7 +64,8 @@ async function intake(): Promise<Intakes> {
       new Promise((resolve, reject) => {
         state.streams++;
         stream.on('data', ({ events, chains }: ReportRequest) => {
-          if (events.some((bytes) => state.malformed.includes(decodeEvent(bytes).seq)))
+          const isMalformed = chains.some((chain) => defectOfChain(chain) !== null);
+          if (isMalformed || events.some((bytes) => state.malformed.includes(decodeEvent(bytes).seq)))
             return reject(new BehalfError('request_malformed', { why: 'test' }));
           state.chains.push(...chains.map(({ chainId }) => chainId.toString('hex')));
           for (const bytes of events) {
@@ -155,6 +156,16 @@ test('an event that the collector takes for malformed is left out, with an event
   await made.record(sampleHop());
   await stored(made);
   expect(collector.streams).toBe(streams);
+});
+
+test('a chain that the collector would not take costs no event', async () => {
+  const collector = await intake();
+  const made = reporter(collector.address);
+  made.recordChain({ ...sampleChain(), txnToken: 'é' });
+  for (let index = 0; index < 5; index++) await made.record(sampleHop());
+  await stored(made);
+  expect(collector.seqs).toEqual(upTo(5));
+  expect(collector.chains).toEqual([]);
 });
 
 test('a wall clock that is set back while the collector is away does not hold up the delivery', async () => {

@@ -3,7 +3,7 @@
  * a reporter's event is stored once, however often it is sent.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { chainIdOf, type Event, type PartedEvent, parseEvent, partEvent } from '../../audit/event/index.ts';
+import { defectOfChain, type Event, type PartedEvent, parseEvent, partEvent } from '../../audit/event/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import type { ChainBody, ReportRequest } from '../../proto/behalf/audit/v1/audit.ts';
 import { createFindings } from '../match/findings.ts';
@@ -49,8 +49,6 @@ interface Source {
 
 /** Events of one request: more would keep the event loop, and so every other reporter, too long. Reporters send far fewer. */
 const MAX_REQUEST_EVENTS = 4_096;
-/** Longest chain body: what fits into a spool's record. WIRE.md allows a quarter of it. */
-const MAX_CHAIN_BYTES = 65_536;
 
 /** Sources kept in memory; beyond it they are read again. */
 const MAX_CACHED_SOURCES = 10_000;
@@ -67,20 +65,11 @@ export function parseReport(reporter: string, request: ReportRequest): Report {
     const event = parseEvent(bytes);
     return { event, parted: partEvent(reporter, event) };
   });
-  for (const chain of request.chains) checkChain(chain);
+  for (const chain of request.chains) {
+    const defect = defectOfChain(chain);
+    if (defect !== null) throw new BehalfError('request_malformed', { why: `a chain is not well formed: ${defect}` });
+  }
   return { reporter, events, chains: request.chains };
-}
-
-function checkChain(chain: ChainBody): void {
-  const texts = [chain.txnToken, chain.delegationChain, chain.delegationCredentials];
-  if (texts.reduce((length, text) => length + text.length, 0) > MAX_CHAIN_BYTES)
-    throw new BehalfError('request_malformed', { why: 'chain too large' });
-  // The id is a hash over bytes: of other characters than ASCII it sees a part only, so that another body could take the place
-  // of the true one, which is then stored never.
-  if (texts.some((text) => Buffer.byteLength(text, 'utf8') !== text.length))
-    throw new BehalfError('request_malformed', { why: 'chain is not ASCII' });
-  if (!chainIdOf(chain).equals(chain.chainId))
-    throw new BehalfError('request_malformed', { why: 'chain id does not fit the chain' });
 }
 
 /** Takes over the writing of a record. `nowUs` is the collector's clock. */
