@@ -19,14 +19,14 @@ const [storefront, orders, payments, inventory, probe] = [...DEMO_SERVICES, DEMO
 ) as [SpiffeId, SpiffeId, SpiffeId, SpiffeId, SpiffeId];
 
 const ALL = ['orders:read', 'orders:write', 'payments:charge'];
-const facts = (scopes: readonly string[], actors: readonly SpiffeId[]) => ({
+const facts = (scopes: readonly string[], actors: readonly SpiffeId[], depth = actors.length) => ({
   subject: 'u:alice',
   client: 'shop-web',
   consent: 'c1',
   purpose: 'shopping',
   scopes,
   actors,
-  depth: actors.length,
+  depth,
   own: false,
 });
 
@@ -46,10 +46,13 @@ function call(
   });
 }
 
+/** At the entry the chain has no link yet. */
+const atEntry = facts(ALL, [storefront], 0);
+
 const charge = '/shop.payments.v1.Payments/Charge';
 
 test('a user’s order goes through storefront, orders and payments', () => {
-  expect(call(storefront, storefront, 'POST', '/checkout').kind).toBe('allow');
+  expect(call(storefront, storefront, 'POST', '/checkout', atEntry).kind).toBe('allow');
   expect(call(storefront, orders, 'POST', '/orders/o-1/pay').kind).toBe('allow');
   expect(call(orders, payments, 'POST', charge, facts(['payments:charge'], [storefront, orders])).kind).toBe('allow');
 });
@@ -59,7 +62,7 @@ test('every route of the storefront is known and open to a user with all scopes'
   expect(routes).toHaveLength(8);
   for (const { method, template } of routes) {
     const path = template.replaceAll(/\{\w+\}/g, 'x');
-    expect(call(storefront, storefront, method, path), template).toMatchObject({ kind: 'allow' });
+    expect(call(storefront, storefront, method, path, atEntry), template).toMatchObject({ kind: 'allow' });
   }
 });
 
