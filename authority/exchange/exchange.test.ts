@@ -1,5 +1,5 @@
 import { generateKeyPairSync, hash, randomUUID } from 'node:crypto';
-import { exportJWK, SignJWT } from 'jose';
+import { decodeJwt, exportJWK, SignJWT } from 'jose';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseRoot } from '../../delegation/root/index.ts';
 import { codeOf } from '../../errors/index.ts';
@@ -161,6 +161,35 @@ test('the WIT of an own root has to be the caller’s, bound to the certificate 
 test('details that are not understood refuse, and so does an unknown token type', async () => {
   expect(await codeOfExchange({ authorizationDetails: '[]' }, STOREFRONT)).toBe('details_unsupported');
   expect(await codeOfExchange({ subjectTokenType: 'urn:x' }, STOREFRONT)).toBe('request_malformed');
+});
+
+test('no other token of ours, and none of another audience, passes for an access token', async () => {
+  const { accessToken, refreshToken } = await tokens();
+  const { identity, caller } = await running.workload(STOREFRONT);
+  const { txnToken } = await running.authority.exchange(parameters({ subjectToken: accessToken }), caller);
+  const sign = (claims: Record<string, unknown>, typ: string, key = running.keys.token) =>
+    new SignJWT({ ...decodeJwt(accessToken), ...claims })
+      .setProtectedHeader({ alg: 'ES256', typ, kid: key.kid })
+      .sign(key.key);
+  const [head, body] = accessToken.split('.');
+  const others = {
+    'refresh token': refreshToken,
+    root: txnToken,
+    WIT: identity.current().wit,
+    // The library signs ID tokens with the key of access tokens: the type tells them apart.
+    'ID token': await sign({}, 'JWT'),
+    'another audience': await sign({ aud: 'spiffe://shop.example/behalf/delegation' }, 'at+jwt'),
+    'two audiences': await sign({ aud: ['spiffe://other.example/behalf/mesh'] }, 'at+jwt'),
+    'another issuer': await sign({ iss: 'https://other.example' }, 'at+jwt'),
+    'signed with the root key': await sign({}, 'at+jwt', running.keys.root),
+    'never issued': await sign({ jti: 'unknown' }, 'at+jwt'),
+    'no signature': `${Buffer.from('{"alg":"none","typ":"at+jwt"}').toString('base64url')}.${body}.`,
+    'a changed head': `${head}A.${body}.AAAA`,
+  };
+  for (const [name, subjectToken] of Object.entries(others)) {
+    expect([name, await codeOfExchange({ subjectToken }, STOREFRONT)]).toEqual([name, 'entry_token_invalid']);
+  }
+  expect(await codeOfExchange({ subjectToken: await sign({}, 'at+jwt') }, STOREFRONT)).toBe('issued');
 });
 
 test('the purpose of an own root is one line of plain text, as the one that users are shown', async () => {
