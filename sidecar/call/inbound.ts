@@ -47,6 +47,7 @@ function newInboundCall(env: CallEnvironment, head: RequestHead, peer: PeerFacts
   record.ownSerialHex = peer.ownSerialHex;
   record.peerSerialHex = peer.serialHex;
   record.peerAddress = peer.address;
+  record.clock = peer.clock;
   record.carrier = 'wire';
   return newMeshCall('mesh', record, env.nowS());
 }
@@ -63,7 +64,7 @@ function admit(env: CallEnvironment, head: RequestHead, peer: PeerFacts, call: M
   if (route !== null) record.route = route.name;
   const chain = verifyChain(carried.parsed, {
     ...rootContext(env),
-    peer: { spiffeId: peer.spiffeId, certificateS256: peer.certificateS256 },
+    peer: { spiffeId: peer.spiffeId, certificateS256: peer.certificateS256, skewS: skewSOf(peer) },
     witKey: (kid) => env.identity.bundle().witKeys.get(kid) ?? null,
     route: route?.name ?? null,
     myCertificateS256: peer.ownCertificateS256,
@@ -86,6 +87,11 @@ function admit(env: CallEnvironment, head: RequestHead, peer: PeerFacts, call: M
     requestId: Buffer.from(carried.hop.request, 'base64url'),
     traceId: null,
   }); // 10
+}
+
+/** Seconds, for the error of a time check. */
+function skewSOf({ clock: { skewMs } }: PeerFacts): number | null {
+  return skewMs === null ? null : skewMs / 1000;
 }
 
 function chainBody({ chainId, parent }: VerifiedChain): ChainBody {

@@ -43,6 +43,7 @@ export function createMtlsHooks(env: MtlsEnvironment): CallHooks {
       });
       record.ownSerialHex = peer.ownSerialHex;
       record.peerSerialHex = peer.serialHex;
+      record.clock = peer.clock;
       record.carrier = 'wire';
       const call = newMeshCall('mesh', record, env.nowS());
       if (!(env.nowS() < peer.notAfterS)) {
@@ -84,6 +85,7 @@ export function createMtlsHooks(env: MtlsEnvironment): CallHooks {
       if (record.peerSerialHex !== '') record.hop = { ...record.hop, hop: env.hopMinter.next() };
       record.ownSerialHex = connection.identity.serialHex;
       record.peerSerialHex = connection.peerSerialHex;
+      record.clock = connection.clock;
       return ['delegation-hop', formatHop(record.hop)];
     },
     answerFields: () => [],

@@ -162,4 +162,5 @@ function noteAttempt(env: CallEnvironment, outgoing: Outgoing, connection: SendF
   if (outgoing.attempts > 1) record.hop = { hop: env.hopMinter.next(), parent: parentHop, request };
   record.ownSerialHex = connection.identity.serialHex;
   record.peerSerialHex = connection.peerSerialHex;
+  record.clock = connection.clock;
 }

@@ -9,6 +9,7 @@ import type { ParsedChain } from '../../delegation/chain/index.ts';
 import type { BehalfError, ErrorCode } from '../../errors/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
 import type { IssuedIdentity } from '../../identity/own/own-identity.ts';
+import type { PeerClock } from '../wire/peer-clock.ts';
 import type { AnswerHead, HeaderList, RequestHead } from './head.ts';
 
 /** A connection from a peer on the mTLS port, as proved before its first byte was read. */
@@ -26,6 +27,8 @@ export interface PeerFacts {
   readonly ownCertificateS256: string;
   /** Chains verified on this connection that the peer may name by slot; null where slots are not spoken. */
   readonly slots: ReceivedSlots | null;
+  /** How far its clock was measured to be ahead on this connection. */
+  readonly clock: PeerClock;
 }
 
 /** Receiver's side of the slots of one connection (WIRE section 2). */
@@ -44,6 +47,7 @@ export interface SendFacts {
   readonly identity: IssuedIdentity;
   /** Slots that the peer has acknowledged on this connection. */
   readonly slots: SentSlots;
+  readonly clock: PeerClock;
 }
 
 /** Sender's side of the slots of one connection. */

@@ -18,6 +18,7 @@ import type { Asker } from '../wire/exchange.ts';
 import { MAX_MESH_HEAD_BYTES } from '../wire/fields.ts';
 import { createHttp1Server } from '../wire/http1/server.ts';
 import { type Http2Connection, takeHttp2 } from '../wire/http2/server.ts';
+import { newPeerClock } from '../wire/peer-clock.ts';
 import { refusalAnswer } from '../wire/refusal.ts';
 import { createReceivedSlots } from '../wire/slots.ts';
 import type { Listener } from './plain.ts';
@@ -102,6 +103,7 @@ export async function listenMesh(options: MeshListenerOptions): Promise<Listener
         address: socket.remoteAddress ?? '',
         ...ownCertificate(socket),
         slots: socket.alpnProtocol === SIDECAR_ALPN ? createReceivedSlots(nowS) : null,
+        clock: newPeerClock(),
       };
       if (revoked.isRevoked(signerOf(facts))) return { kind: 'refused', error: revokedError(facts) };
       return { kind: 'peer', facts };
@@ -119,8 +121,10 @@ export async function listenMesh(options: MeshListenerOptions): Promise<Listener
       http1.take(socket);
       return;
     }
+    const standing = standings.get(socket);
     const session = takeHttp2(socket, {
       maxHeadBytes: MAX_MESH_HEAD_BYTES,
+      clock: standing?.kind === 'peer' && socket.alpnProtocol === SIDECAR_ALPN ? standing.facts.clock : null,
       onRequest: (asker) => onRequest(asker, socket),
       onMalformed: (error, asker) => report(error, socket, () => refuseOn(asker, error)),
       onClose: () => void sessions.delete(socket),

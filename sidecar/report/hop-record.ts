@@ -6,6 +6,7 @@ import { newSalt } from '../../audit/event/index.ts';
 import type { Delegation, DelegationHop } from '../../delegation/index.ts';
 import type { EventBody, Outcome, Personal, Side } from '../../proto/behalf/audit/v1/audit.ts';
 import type { Answered, Ended } from '../call/seam.ts';
+import type { PeerClock } from '../wire/peer-clock.ts';
 
 /** Facts about the mesh's state that decided. */
 export interface StateNumbers {
@@ -35,6 +36,8 @@ export interface HopRecord {
   /** From `req_wl` to the one who calls. */
   actors: readonly string[];
   peerAddress: string;
+  /** Of the connection that the call came or went on; null where there was none. */
+  clock: PeerClock | null;
 }
 
 const NO_NUMBERS: StateNumbers = { snapshot: 0, authority: 0, ca: 0 };
@@ -70,6 +73,7 @@ export function newHopRecord({ side, caller, callee, method, protocol, hop }: Ne
     delegation: null,
     actors: [],
     peerAddress: '',
+    clock: null,
   };
 }
 
@@ -124,7 +128,7 @@ export function hopEvent(record: HopRecord, answered: Answered, refusedBy: strin
       scope: record.scope,
       carrier: record.carrier,
       personal: delegation === null ? null : personalOf(delegation),
-      skewMs: 0,
+      skewMs: record.clock?.skewMs ?? 0,
       peerAddress: refused ? record.peerAddress : '',
       actors: record.actors,
     },

@@ -17,6 +17,7 @@ import { parseAddress } from './address.ts';
 import { SIDECAR_ALPN } from './alpn.ts';
 import { type Http2Line, openHttp2Line } from './http2/client.ts';
 import type { PeerLine } from './relay.ts';
+import { newPeerClock } from './peer-clock.ts';
 import { createSentSlots } from './slots.ts';
 
 /** Requests at once on one connection before another is opened, and connections at most, a peer's endpoint. */
@@ -222,16 +223,20 @@ export function createMeshPool({
     const { certificateS256: certificate } = svid;
     if (revoked.isRevoked({ iat: peerIssuedS, workload: peer.id, certificate, jti: null, kid: null }))
       throw new BehalfError('peer_revoked', { to: peer.name, serial: svid.serialHex });
-    const line = openHttp2Line(socket, peer.name, {
-      onUnusable: () => remove(endpoint, line),
-      onClose: ignore,
-    });
+    const clock = newPeerClock();
+    const line = openHttp2Line(
+      socket,
+      peer.name,
+      { onUnusable: () => remove(endpoint, line), onClose: ignore },
+      clock,
+    );
     const facts: SendFacts = {
       peerSerialHex: svid.serialHex,
       peerCertificateS256: svid.certificateS256,
       peerIssuedS,
       identity: mine,
       slots: createSentSlots(),
+      clock,
     };
     const replaceAtS = Math.min(replaceAt(mine), replaceAt(svid));
     return { facts, line, replaceAtS, ask: line.ask };

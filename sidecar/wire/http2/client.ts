@@ -7,6 +7,7 @@ import { type Duplex, Writable } from 'node:stream';
 import type { HeaderList, RequestHead } from '../../call/head.ts';
 import type { Answer, Asked, Line, NoAnswer } from '../exchange.ts';
 import { endToEnd } from '../fields.ts';
+import { CLOCK_SETTING, clockSetting, hearClock, type PeerClock } from '../peer-clock.ts';
 import { neverIndexed } from './never-indexed.ts';
 import { CONNECTION_WINDOW, SESSION_MEMORY_MB, STREAM_WINDOW } from './server.ts';
 
@@ -25,17 +26,24 @@ export interface Http2Line extends Line {
 
 /**
  * Speaks HTTP/2 on a connected socket. `onUnusable` is called once, when it takes no more requests; `onClose` once, when
- * the connection has ended.
+ * the connection has ended. With `clock`, of a peer, both sides tell their time.
  */
 export function openHttp2Line(
   socket: Duplex,
   authority: string,
   events: { onUnusable(): void; onClose(): void },
+  clock: PeerClock | null = null,
 ): Http2Line {
   const session = http2.connect(`http://${authority}`, {
     createConnection: () => socket,
     maxSessionMemory: SESSION_MEMORY_MB,
-    settings: { enablePush: false, initialWindowSize: STREAM_WINDOW, maxHeaderListSize: MAX_ANSWER_HEAD_BYTES },
+    settings: {
+      enablePush: false,
+      initialWindowSize: STREAM_WINDOW,
+      maxHeaderListSize: MAX_ANSWER_HEAD_BYTES,
+      ...(clock === null ? {} : { customSettings: clockSetting(Date.now()) }),
+    },
+    remoteCustomSettings: clock === null ? [] : [CLOCK_SETTING],
   });
   let load = 0;
   let draining = false;
@@ -53,6 +61,7 @@ export function openHttp2Line(
     closeIfIdle();
   }
   session.once('connect', () => session.setLocalWindowSize(CONNECTION_WINDOW));
+  if (clock !== null) session.on('remoteSettings', (settings) => hearClock(clock, settings, Date.now()));
   session.on('goaway', drain);
   session.on('error', drain); // what became of each stream its own events tell
   session.on('close', () => {

@@ -8,6 +8,7 @@ import { BehalfError } from '../../../errors/index.ts';
 import { fieldOf, type RequestHead } from '../../call/head.ts';
 import type { Asker } from '../exchange.ts';
 import { endToEnd, isGrpc, MAX_FIELDS, valuesOf } from '../fields.ts';
+import { CLOCK_SETTING, clockSetting, hearClock, type PeerClock } from '../peer-clock.ts';
 import { neverIndexed } from './never-indexed.ts';
 
 /** Streams at once on one connection; the client waits with more. */
@@ -26,6 +27,8 @@ const LAST_POSSIBLE_STREAM = 2 ** 31 - 1;
 
 export interface Http2ServerOptions {
   readonly maxHeadBytes: number;
+  /** Of a peer: it is told our time, and measured by its own. Null or absent: an app. */
+  readonly clock?: PeerClock | null;
   onRequest(asker: Asker): void;
   /** The head is not one that we take; the stream is answered by `onRequest`'s side through the asker. */
   onMalformed(error: BehalfError, asker: Asker): void;
@@ -41,16 +44,23 @@ export interface Http2Connection {
 /** Speaks HTTP/2 on a socket, of which bytes may already have been read and put back. */
 export function takeHttp2(
   socket: Duplex,
-  { maxHeadBytes, onRequest, onMalformed, onClose }: Http2ServerOptions,
+  { maxHeadBytes, clock = null, onRequest, onMalformed, onClose }: Http2ServerOptions,
 ): Http2Connection {
   const session = http2.performServerHandshake(socket, {
-    settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: maxHeadBytes, initialWindowSize: STREAM_WINDOW },
+    settings: {
+      maxConcurrentStreams: MAX_STREAMS,
+      maxHeaderListSize: maxHeadBytes,
+      initialWindowSize: STREAM_WINDOW,
+      ...(clock === null ? {} : { customSettings: clockSetting(Date.now()) }),
+    },
+    remoteCustomSettings: clock === null ? [] : [CLOCK_SETTING],
     maxHeaderListPairs: MAX_FIELDS + MESH_FIELDS + PSEUDO_FIELDS,
     maxSessionMemory: SESSION_MEMORY_MB,
     streamResetBurst: RESET_BURST,
     streamResetRate: RESET_RATE,
   });
   session.setLocalWindowSize(CONNECTION_WINDOW);
+  if (clock !== null) session.on('remoteSettings', (settings) => hearClock(clock, settings, Date.now()));
   session.on('stream', (stream, _headers, _flags, raw) => {
     stream.on('error', ignore); // told by 'close' and `rstCode`
     const list = raw as unknown as string[];
