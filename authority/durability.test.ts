@@ -259,6 +259,9 @@ test('a revoked root key is replaced at once, and one on its way is dropped with
   const { next, use } = keys.replaceRoot();
   expect(keys.rootJwks.map(({ kid }) => kid)).toEqual([next.kid]);
   expect([keys.root.kid, keys.isUnpublished]).toEqual([revoked, true]);
+  // Whoever publishes, a later step of the rotation perhaps: the mesh knows the key now.
+  keys.published(keys.rootJwks);
+  expect(keys.root.kid).toBe(next.kid);
   use();
   expect(keys.root.kid).toBe(next.kid);
   const again = open();

@@ -127,12 +127,18 @@ async function open(
     rootKeys: {
       trusted: () => [...identity.bundle().rootKeys.keys()],
       inUse: () => keys.root.kid,
-      replace: async () => {
+      replace: () => {
         const { next, use } = keys.replaceRoot();
-        await record(keyEvent('root', next.kid, 'made'));
-        await publish(signal);
-        use();
-        return next.kid;
+        return {
+          kid: next.kid,
+          finish: async () => {
+            await record(keyEvent('root', next.kid, 'made')).catch((error: unknown) =>
+              log.error({ err: error, kid: next.kid }, 'change of a key not on record'),
+            );
+            await publish(signal);
+            use();
+          },
+        };
       },
       drop: async (kid) => {
         keys.dropRoot(kid);

@@ -79,6 +79,7 @@ export function openRootKeyRing(
       if (keys.some((key) => key.useFromS === null && known(key))) {
         change(keys.flatMap((key) => (known(key) ? publishedRootKeys([key], clock(), ROOT_KEY_LEAD_S) : [key])));
       }
+      if (untilReplaced !== null && known(rootKeyInUse(keys, clock()))) untilReplaced = null;
       // One that came between the publication and now is still to be published.
       isUnpublished = keys.length !== names.size || !keys.every(known);
     },

@@ -48,8 +48,11 @@ export interface RootKeys {
   trusted(): readonly string[];
   /** Name of the one in use. */
   inUse(): string;
-  /** Makes the next one, hands it to the mesh, and signs with it from then on; gives its name. */
-  replace(): Promise<string>;
+  /**
+   * Makes the next one and keeps it in place of the one in use, on disk when this returns. `finish` hands it to the mesh and
+   * signs with it from then on.
+   */
+  replace(): { readonly kid: string; finish(): Promise<void> };
   /** Takes one that is not in use out of the mesh and out of those to come. */
   drop(kid: string): Promise<void>;
 }
@@ -124,10 +127,15 @@ export function createTakeBack(deps: TakeBackDeps): TakeBack {
     if (!rootKeys.trusted().includes(value)) throw new BehalfError('not_found', { what: 'root key' });
     // Who holds the key writes any `iat`: all of it is hit, for as long as anyone may still know the key.
     const revocation = { kind, value, before: nowS() + REMEMBERED_S };
-    const wasInUse = rootKeys.inUse() === value;
+    // First of all, so that no start finds the key any more: if we stop after this, the next start publishes the new one in its
+    // place, and an operator who asks again hears that the mesh does not take the old one.
+    const replacement = rootKeys.inUse() === value ? rootKeys.replace() : null;
     const due = database.transaction(() => revocations.queue(revocation, by, reason));
     const number = await revocations.handOver(due);
-    if (wasInUse) return { number, grantsEnded: 0, nextKid: await rootKeys.replace() };
+    if (replacement !== null) {
+      await replacement.finish();
+      return { number, grantsEnded: 0, nextKid: replacement.kid };
+    }
     // Else one that is on its way would come into use, and all that it signs be refused.
     await rootKeys.drop(value);
     return { number, grantsEnded: 0, nextKid: '' };

@@ -128,10 +128,9 @@ export async function runAuthority(
     rootKeys: {
       trusted: () => [keys.root.kid],
       inUse: () => keys.root.kid,
-      replace: async () => {
+      replace: () => {
         const { next, use } = keys.replaceRoot();
-        use();
-        return next.kid;
+        return { kid: next.kid, finish: async () => use() };
       },
       drop: async (kid) => keys.dropRoot(kid),
     },
