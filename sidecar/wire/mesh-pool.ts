@@ -16,8 +16,8 @@ import { chooseLeastLoaded } from '../traffic/choose.ts';
 import { parseAddress } from './address.ts';
 import { SIDECAR_ALPN } from './alpn.ts';
 import { type Http2Line, openHttp2Line } from './http2/client.ts';
-import type { PeerLine } from './relay.ts';
 import { newPeerClock } from './peer-clock.ts';
+import type { PeerLine } from './relay.ts';
 import { createSentSlots } from './slots.ts';
 
 /** Requests at once on one connection before another is opened, and connections at most, a peer's endpoint. */
@@ -224,12 +224,7 @@ export function createMeshPool({
     if (revoked.isRevoked({ iat: peerIssuedS, workload: peer.id, certificate, jti: null, kid: null }))
       throw new BehalfError('peer_revoked', { to: peer.name, serial: svid.serialHex });
     const clock = newPeerClock();
-    const line = openHttp2Line(
-      socket,
-      peer.name,
-      { onUnusable: () => remove(endpoint, line), onClose: ignore },
-      clock,
-    );
+    const line = openHttp2Line(socket, peer.name, { onUnusable: () => remove(endpoint, line), onClose: ignore }, clock);
     const facts: SendFacts = {
       peerSerialHex: svid.serialHex,
       peerCertificateS256: svid.certificateS256,
