@@ -42,7 +42,13 @@ export function followLiveState(
     stream.on('data', ({ source, item, entry, heartbeat }: WatchLiveStateResponse) => {
       const statement = entry ?? heartbeat ?? null;
       if (isStale || item === undefined || statement === null) return;
-      heed(receiver.receive(source, { kind: item, statement }));
+      try {
+        heed(receiver.receive(source, { kind: item, statement }));
+      } catch (error) {
+        // A fault of ours: what it was about does not count, so that it comes again, or the source goes stale.
+        log.error({ err: error, source }, 'live state could not be taken');
+        heed('reopen');
+      }
       if (item === 'heartbeat') onHeartbeat();
     });
     return stream;
@@ -92,9 +98,10 @@ export function followSnapshot(
       sink.take(compileSnapshot(snapshot));
       acknowledge();
     } catch (error) {
-      if (!(error instanceof BehalfError)) throw error;
+      // Whatever fails, the snapshot before stays in force: one that we cannot handle must not end every sidecar of the mesh.
       const kind = codeOf(error) === 'statement_untrusted' ? 'forged' : 'invalid';
-      sink.defect({ source: 'policy', kind, why: error.message });
+      if (!(error instanceof BehalfError)) log.error({ err: error }, 'policy snapshot could not be taken');
+      sink.defect({ source: 'policy', kind, why: error instanceof Error ? error.message : String(error) });
     }
   };
 
