@@ -48,6 +48,10 @@ export const COMMANDS = {
     summary: 'Withdraw a consent at once, everywhere.',
     load: () => import('./commands/consent-revoke.ts'),
   },
+  contain: {
+    summary: 'Stop a workload, user, client, consent or key everywhere, and show what it touched.',
+    load: () => import('./commands/contain.ts'),
+  },
   'svid show': {
     summary: 'Show a certificate or stored identity in words.',
     load: () => import('./commands/svid-show.ts'),
