@@ -1,4 +1,13 @@
-/** The delegation chain (WIRE.md): mint, narrow, verify, revoke. Pure: no I/O, no clock and no randomness but what is passed in. */
+/**
+ * The delegation chain (docs/delegation-chain.md): mint, narrow, verify, revoke. Pure: no I/O, no clock and no randomness but what
+ * is passed in. The last lines are what a user of this library alone needs of other parts.
+ */
+
+export { BehalfError, type ErrorCode } from '../errors/index.ts';
+export { type ClockRule, DEFAULT_CLOCK_RULE } from '../identity/clock.ts';
+export { sha256Base64url } from '../identity/jws.ts';
+export { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../identity/spiffe-id.ts';
+export { mintWit, type VerifiedWit, verifyWit, type WitClaims } from '../identity/wit/index.ts';
 export * from './chain/index.ts';
 export type { ChainPeer, RootContext, VerifyContext } from './context.ts';
 export * from './hop-id/index.ts';
