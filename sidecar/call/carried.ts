@@ -25,6 +25,11 @@ const FIELDS = [
   'delegation-hop',
   'delegation-slot',
 ] as const;
+/** The field of a peer's that must not come as a trailer, or null (WIRE section 2). Names are in lower case. */
+export function carriedInTrailers(trailers: HeaderList): string | null {
+  return FIELDS.find((name) => fieldOf(trailers, name) !== null) ?? null;
+}
+
 /** Base64url of 16 bytes. */
 const SLOT_LENGTH = 22;
 

@@ -1,11 +1,12 @@
 /** The hooks of `seam.ts`, made of the steps of a call: who judges, what is recorded, what runs and must end. */
 
-import { type ErrorCode, isErrorCode } from '../../errors/index.ts';
+import { BehalfError, type ErrorCode, isErrorCode } from '../../errors/index.ts';
 import { stripMeshHeaders } from '../facts/index.ts';
 import { hopEndEvent, hopEvent } from '../report/hop-record.ts';
+import { carriedInTrailers } from './carried.ts';
 import { judgeEntry } from './entry.ts';
 import type { CallEnvironment } from './environment.ts';
-import { type AnswerHead, fieldOf } from './head.ts';
+import { type AnswerHead, fieldOf, type HeaderList } from './head.ts';
 import { judgeInbound } from './inbound.ts';
 import type { MeshCall } from './mesh-call.ts';
 import { judgeOutbound, sendFields } from './outbound.ts';
@@ -24,8 +25,15 @@ export function createCallHooks(env: CallEnvironment): CallHooks {
     onPeerAnswer,
     onHead: (call, answered) => recordHead(env, call as MeshCall, answered),
     onEnd: (call, ended) => recordEnd(env, call as MeshCall, ended),
+    trailerDefect,
     strip: stripMeshHeaders,
   };
+}
+
+/** A peer that puts what it carries into trailers is refused; what others write under these names means nothing and is taken out. */
+export function trailerDefect({ audience }: Call, trailers: HeaderList): BehalfError | null {
+  const object = audience === 'mesh' ? carriedInTrailers(trailers) : null;
+  return object === null ? null : new BehalfError('delegation_malformed', { object, why: 'in trailers' });
 }
 
 /** INVARIANT: a call that was let in stands in the index from the turn in which it was judged, so that no revocation misses it. */

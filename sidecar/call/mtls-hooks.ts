@@ -11,7 +11,7 @@ import { stripMeshHeaders } from '../facts/index.ts';
 import { hopEndEvent, newHopRecord } from '../report/hop-record.ts';
 import { hopIfReadable } from './carried.ts';
 import type { RequestHead } from './head.ts';
-import { onPeerAnswer, recordHead } from './hooks.ts';
+import { onPeerAnswer, recordHead, trailerDefect } from './hooks.ts';
 import { type MeshCall, newMeshCall } from './mesh-call.ts';
 import type { CallHooks, Peer } from './seam.ts';
 
@@ -95,6 +95,7 @@ export function createMtlsHooks(env: MtlsEnvironment): CallHooks {
       if (ended === null) return;
       for (const record of (call as MeshCall).records) env.reporter.record(hopEndEvent(record, ended)).catch(ignore);
     },
+    trailerDefect,
     strip: stripMeshHeaders,
   };
 }

@@ -122,6 +122,8 @@ export interface CallHooks {
   onHead(call: Call, answered: Answered): Promise<void>;
   /** Called once a call, after `onHead`, also where nothing went on (`ended` null). */
   onEnd(call: Call, ended: Ended | null): void;
+  /** Why a request with these trailers is refused, or null: the mesh's own fields are never trailers (WIRE section 2). */
+  trailerDefect(call: Call, trailers: HeaderList): BehalfError | null;
   /** Fields of mesh origin taken out: of answers, trailers and interim answers in either direction. */
   strip(headers: HeaderList): HeaderList;
 }

@@ -35,9 +35,13 @@ export function listenAt(server: Server, text: string): Promise<string> {
     server.once('error', onError);
     server.listen(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port }, () => {
       server.off('error', onError);
+      // An `accept` that fails, as when descriptors run out, loses that connection and not the process.
+      server.on('error', ignore);
       if (address.kind === 'unix') return resolve(text);
       const { port } = server.address() as AddressInfo;
       resolve(address.host.includes(':') ? `[${address.host}]:${port}` : `${address.host}:${port}`);
     });
   });
 }
+
+function ignore(): void {}

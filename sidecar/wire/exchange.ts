@@ -24,6 +24,8 @@ export interface Asker {
   sendAll(head: AnswerHead, body: readonly Buffer[]): void;
   /** Ends the answer's body; without trailers where the list is empty. */
   finish(trailers: HeaderList): void;
+  /** Nobody reads the rest of the body: it is thrown away, and the asker cut off if it does not end soon. Call it after the answer. */
+  dropBody(): void;
   /** Whether any part of the answer was given away. */
   started(): boolean;
   /** Breaks the answer off so that nobody takes it for whole (WIRE section 4). Trailers are for gRPC only. */
@@ -50,6 +52,9 @@ export interface NoAnswer {
   readonly unprocessed: boolean;
 }
 
+/** What a request that we cancel ourselves ends with. */
+export const CANCELLED: NoAnswer = { kind: 'none', why: 'cancelled', unprocessed: false };
+
 /** One request under way to the side that answers. */
 export interface Asked {
   /** Where the request's body goes; only where one was announced. */
@@ -58,6 +63,7 @@ export interface Asked {
   finish(trailers: HeaderList): void;
   /** Never rejects. */
   readonly answer: Promise<Answer | NoAnswer>;
+  /** Settles `answer` at once where there is none yet, whatever the other side does. */
   cancel(): void;
 }
 

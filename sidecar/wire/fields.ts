@@ -41,6 +41,8 @@ export function endToEnd(raw: readonly string[]): string[] {
     } else if (name === 'connection') {
       named ??= [];
       for (const token of value.split(',')) named.push(token.trim().toLowerCase());
+      // UNTRUSTED: what frames the body is not the sender's to take out.
+      named = named.filter((token) => token !== 'content-length');
     } else if (name === 'te' && value.toLowerCase().split(',').some(isTrailers)) {
       trailers = true;
     }

@@ -60,13 +60,13 @@ export function createRelay({
   function carry(asker: Asker, judge: () => Verdict | Promise<Verdict>): void {
     judged(asker, judge).catch((thrown) => {
       log.error({ err: thrown }, 'call failed inside the sidecar');
-      refusals.send(asker, null, new BehalfError('internal'));
+      sendRefusal(asker, null, new BehalfError('internal'));
     });
   }
 
   async function judged(asker: Asker, judge: () => Verdict | Promise<Verdict>): Promise<void> {
     if (running.size >= MAX_RUNNING) {
-      refusals.send(asker, null, new BehalfError('overloaded'));
+      sendRefusal(asker, null, new BehalfError('overloaded'));
       return;
     }
     const verdict = await judge();
@@ -80,9 +80,20 @@ export function createRelay({
     try {
       const answer =
         target.kind === 'app' ? await askApp(run, verdict.head) : await askPeer(run, verdict.head, target.peer);
-      await release(run, answer);
+      await release(run, answer, target.kind === 'peer');
     } catch (thrown) {
       await fail(run, thrown);
+    }
+  }
+
+  /** INVARIANT: never throws: what went wrong with a call has been told, and its asker may be in any state. */
+  function sendRefusal(asker: Asker, call: Call | null, error: BehalfError): void {
+    try {
+      refusals.send(asker, call, error);
+      if (asker.hasBody) asker.dropBody();
+    } catch (thrown) {
+      log.warn({ err: thrown, code: error.code }, 'a refusal could not be sent');
+      asker.breakOff(null);
     }
   }
 
@@ -92,14 +103,16 @@ export function createRelay({
       call,
       startedMs: performance.now(),
       requestPump: createPump(asker, (whole) => {
-        if (whole) run.asked?.finish(hooks.strip(asker.bodyTrailers()));
+        if (whole) finishRequest(run);
         else run.asked?.cancel();
-        if (run.phase === 'streaming') finishIfDone(run);
+        finishIfDone(run);
       }),
       asked: null,
       answerPump: null,
       answer: null,
       phase: 'waiting',
+      answeredMs: 0,
+      told: false,
       opened: false,
       opening: null,
       ending: null,
@@ -110,10 +123,18 @@ export function createRelay({
       if (run.phase === 'done') return;
       run.gone = true;
       run.asked?.cancel();
-      if (run.phase === 'streaming') close(run, 'failed', null);
+      if (run.phase === 'streaming' || run.phase === 'leftover') close(run, 'failed', null);
     });
     call.end = (error) => endByMesh(run, error);
     return run;
+  }
+
+  /** The request's body is whole, and its trailers are there. */
+  function finishRequest(run: Running): void {
+    const trailers = run.asker.bodyTrailers();
+    const defect = trailers.length === 0 ? null : hooks.trailerDefect(run.call, trailers);
+    if (defect === null) run.asked?.finish(hooks.strip(trailers));
+    else endByMesh(run, defect);
   }
 
   async function askApp(run: Running, head: RequestHead): Promise<Answer> {
@@ -167,8 +188,9 @@ export function createRelay({
   }
 
   /** Puts the answer's head on record, then gives it away. */
-  async function release(run: Running, answer: Answer): Promise<void> {
+  async function release(run: Running, answer: Answer, byPeer: boolean): Promise<void> {
     if (run.ending !== null) throw run.ending;
+    checkStatus(answer);
     run.phase = 'recording';
     run.answer = answer;
     run.requestPump.commit();
@@ -183,9 +205,11 @@ export function createRelay({
     // The rest of a short answer comes with its head; then one event says it all.
     if (pump !== null && run.opening === null) await turnEnd();
     const goesOn = !(pump === null || pump.ended()) || (run.asker.hasBody && !run.requestPump.ended());
-    const code = peerCode(answer.head);
+    // Only a sidecar is believed to speak for the mesh, never an app.
+    const code = byPeer ? peerCode(answer.head) : null;
     if (run.opening !== null) await run.opening;
     if (!run.opened) {
+      run.told = true;
       await hooks.onHead(run.call, {
         outcome: code === null ? 'forwarded' : outcomeOf(code),
         code,
@@ -209,7 +233,7 @@ export function createRelay({
     const all = pump === null || answer.bodyTrailers().length > 0 ? null : pump.takeAll();
     if (all !== null) {
       run.asker.sendAll(head, all);
-      close(run, 'forwarded', null);
+      answered(run);
       return;
     }
     run.asker.sendHead(head, answer.ends);
@@ -217,7 +241,7 @@ export function createRelay({
       pump.commit();
       pump.attach(run.asker.answer);
     } else {
-      close(run, 'forwarded', null);
+      answered(run);
     }
   }
 
@@ -229,10 +253,13 @@ export function createRelay({
     const outcome = outcomeOf(error.code);
     run.asked?.cancel();
     run.answerPump?.stop();
-    if (run.opened || run.opening !== null || error.code === 'audit_unavailable') {
-      // It stands on record as going on: its closing event tells the rest.
-      if (!run.gone) refusals.send(run.asker, run.call, error);
+    // An opening event that is being written needs its closing one.
+    if (run.opening !== null) await run.opening;
+    if (run.told || run.opened || error.code === 'audit_unavailable') {
+      // It stands on record: where it goes on, its closing event tells the rest.
+      if (!run.gone) sendRefusal(run.asker, run.call, error);
     } else {
+      run.told = true;
       const byPeer = error.detail['refusedBy'] === 'peer';
       await refuse(run.asker, run.call, run.gone ? null : error, outcome, byPeer);
     }
@@ -260,43 +287,66 @@ export function createRelay({
     } catch (thrown) {
       told = thrown instanceof BehalfError ? thrown : new BehalfError('internal');
     }
-    if (told !== null) refusals.send(asker, call, told);
+    if (told !== null) sendRefusal(asker, call, told);
   }
 
   function finishIfDone(run: Running): void {
-    if (run.phase !== 'streaming') return;
-    const answered = run.answerPump === null || run.answerPump.ended();
-    if (!answered) return;
-    if (run.answerPump !== null) run.asker.finish(hooks.strip((run.answer as Answer).bodyTrailers()));
-    close(run, 'forwarded', null);
+    if (run.phase === 'leftover') {
+      if (run.requestPump.ended() || run.requestPump.broken()) close(run, 'forwarded', null);
+      return;
+    }
+    if (run.phase !== 'streaming' || run.answerPump === null || !run.answerPump.ended()) return;
+    run.asker.finish(hooks.strip((run.answer as Answer).bodyTrailers()));
+    answered(run);
+  }
+
+  /** The answer is out. A request's body that still comes belongs to the call, which may be ended by the mesh until it is through. */
+  function answered(run: Running): void {
+    const { requestPump, asker } = run;
+    if (!asker.hasBody || requestPump.ended() || requestPump.broken()) {
+      close(run, 'forwarded', null);
+      return;
+    }
+    run.phase = 'leftover';
+    run.answeredMs = performance.now();
   }
 
   function endByMesh(run: Running, error: BehalfError): void {
     if (run.phase === 'done' || run.ending !== null) return;
     run.ending = error;
-    if (run.phase === 'streaming') breakOff(run, 'ended', error);
+    if (run.phase === 'streaming' || run.phase === 'leftover') breakOff(run, 'ended', error);
     else run.asked?.cancel();
   }
 
   function breakOff(run: Running, outcome: 'failed' | 'ended', error: BehalfError): void {
-    if (run.phase !== 'streaming') return;
+    if (run.phase !== 'streaming' && run.phase !== 'leftover') return;
     run.answerPump?.stop();
     run.asked?.cancel();
-    run.asker.breakOff(run.asker.head.protocol === 'grpc' ? grpcStatusFields(error, run.call.hop) : null);
-    close(run, outcome, error.code);
+    const trailers = run.phase === 'streaming' && run.asker.head.protocol === 'grpc';
+    try {
+      run.asker.breakOff(trailers ? grpcStatusFields(error, run.call.hop) : null);
+    } finally {
+      close(run, outcome, error.code);
+    }
   }
 
   function close(run: Running, outcome: 'forwarded' | 'failed' | 'ended', code: ErrorCode | null): void {
     if (run.phase === 'done') return;
+    const { phase, requestPump, asker } = run;
     run.phase = 'done';
     running.delete(run);
     run.call.end = null;
+    if (asker.hasBody && !requestPump.ended()) {
+      run.asked?.cancel();
+      if (phase === 'leftover') asker.dropBody();
+    }
+    requestPump.stop();
     const ended = run.opened
       ? {
           outcome,
           code,
           grpcStatus: grpcStatusOf(run),
-          bytesIn: run.requestPump.bytes(),
+          bytesIn: requestPump.bytes(),
           bytesOut: run.answerPump?.bytes() ?? 0,
         }
       : null;
@@ -307,6 +357,7 @@ export function createRelay({
   /** A call that waits longer than a second for its answer stands on record from then on. */
   function openingEvent(run: Running): void {
     const nothingYet = { code: null, byPeer: false, httpStatus: 0, grpcStatus: null } as const;
+    run.told = true;
     run.opening = hooks.onHead(run.call, { outcome: 'forwarded', ...nothingYet, goesOn: true }).then(
       () => {
         run.opened = true;
@@ -318,7 +369,15 @@ export function createRelay({
     );
   }
 
-  const sweeper = setInterval(() => sweepWaiting(running, { requestTimeoutMs, onSlow: openingEvent }), SWEEP_MS);
+  const sweeper = setInterval(
+    () =>
+      sweepWaiting(running, {
+        requestTimeoutMs,
+        onSlow: openingEvent,
+        onLeftover: (run) => close(run, 'forwarded', null),
+      }),
+    SWEEP_MS,
+  );
   sweeper.unref();
 
   return {
@@ -340,4 +399,10 @@ export function createRelay({
         endByMesh(run, new BehalfError('upstream_unavailable', { why: 'the sidecar is stopping' }));
     },
   };
+}
+
+/** UNTRUSTED: an app's status, which neither protocol could say to the asker. @throws {BehalfError} `upstream_unavailable` */
+function checkStatus({ head: { status } }: Answer): void {
+  if (!(status >= 200 && status <= 599))
+    throw new BehalfError('upstream_unavailable', { why: 'status of the answer', status });
 }

@@ -16,8 +16,12 @@ export interface Running {
   asked: Asked | null;
   answerPump: Pump | null;
   answer: Answer | null;
-  /** `waiting` for an answer, `recording` its head, `streaming` its body, `done`. */
-  phase: 'waiting' | 'recording' | 'streaming' | 'done';
+  /** `waiting` for an answer, `recording` its head, `streaming` its body, `leftover` of the request after it, `done`. */
+  phase: 'waiting' | 'recording' | 'streaming' | 'leftover' | 'done';
+  /** When the answer was out; counts in phase `leftover`. */
+  answeredMs: number;
+  /** Whether an event of this call was written or is being written: there is one. */
+  told: boolean;
   /** Whether a closing event is due. */
   opened: boolean;
   /** The writing of an opening event, once one was due before the answer's head. Never rejects. */

@@ -3,7 +3,7 @@
  */
 import http from 'node:http';
 import { fieldOf, type HeaderList, type RequestHead } from '../../call/head.ts';
-import type { Answer, Asked, Line, NoAnswer } from '../exchange.ts';
+import { type Answer, type Asked, CANCELLED, type Line, type NoAnswer } from '../exchange.ts';
 import { endToEnd, joinCookies } from '../fields.ts';
 
 /** Connections to the app: in use at once, and kept while idle. More calls than that wait for one, within their timeout. */
@@ -54,33 +54,32 @@ function ask(
     maxHeaderSize: MAX_ANSWER_HEAD_BYTES,
   });
   request.maxHeadersCount = 0;
-  const answer = new Promise<Answer | NoAnswer>((resolve) => {
-    let connecting: NodeJS.Timeout | null = null;
-    request.on('socket', (socket) => {
-      if (!socket.connecting) return;
-      connecting = setTimeout(() => request.destroy(new Error('connecting took too long')), connectTimeoutMs);
-      socket.once('connect', () => clearTimeout(connecting ?? undefined));
+  const { promise: answer, resolve } = Promise.withResolvers<Answer | NoAnswer>();
+  let connecting: NodeJS.Timeout | null = null;
+  request.on('socket', (socket) => {
+    if (!socket.connecting) return;
+    connecting = setTimeout(() => request.destroy(new Error('connecting took too long')), connectTimeoutMs);
+    socket.once('connect', () => clearTimeout(connecting ?? undefined));
+  });
+  request.on('response', (response) => {
+    resolve({
+      kind: 'answer',
+      head: { status: response.statusCode ?? 0, headers: endToEnd(response.rawHeaders) },
+      ends: false,
+      body: response,
+      bodyIsWhole: () => response.complete,
+      bodyTrailers: () => endToEnd(response.rawTrailers),
     });
-    request.on('response', (response) => {
-      resolve({
-        kind: 'answer',
-        head: { status: response.statusCode ?? 0, headers: endToEnd(response.rawHeaders) },
-        ends: false,
-        body: response,
-        bodyIsWhole: () => response.complete,
-        bodyTrailers: () => endToEnd(response.rawTrailers),
-      });
-    });
-    request.on('error', (error: NodeJS.ErrnoException) => {
-      clearTimeout(connecting ?? undefined);
-      const closedWhileIdle = request.reusedSocket && error.code === 'ECONNRESET' && IDEMPOTENT.has(head.method);
-      const neverConnected = error.code === 'ECONNREFUSED' || error.code === 'ENOENT';
-      resolve({ kind: 'none', why: error.code ?? error.message, unprocessed: closedWhileIdle && !neverConnected });
-    });
-    request.on('close', () => {
-      clearTimeout(connecting ?? undefined);
-      resolve({ kind: 'none', why: 'closed without an answer', unprocessed: false });
-    });
+  });
+  request.on('error', (error: NodeJS.ErrnoException) => {
+    clearTimeout(connecting ?? undefined);
+    const closedWhileIdle = request.reusedSocket && error.code === 'ECONNRESET' && IDEMPOTENT.has(head.method);
+    const neverConnected = error.code === 'ECONNREFUSED' || error.code === 'ENOENT';
+    resolve({ kind: 'none', why: error.code ?? error.message, unprocessed: closedWhileIdle && !neverConnected });
+  });
+  request.on('close', () => {
+    clearTimeout(connecting ?? undefined);
+    resolve({ kind: 'none', why: 'closed without an answer', unprocessed: false });
   });
   if (!hasBody) request.end();
   return {
@@ -94,6 +93,10 @@ function ask(
       request.end();
     },
     answer,
-    cancel: () => void request.destroy(),
+    cancel() {
+      // At once: a request that waits for a connection would say so only when it gets one.
+      resolve(CANCELLED);
+      request.destroy();
+    },
   };
 }

@@ -4,6 +4,7 @@
  */
 import http from 'node:http';
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { BehalfError } from '../../../errors/index.ts';
 import { type AnswerHead, fieldOf, type HeaderList, type RequestHead } from '../../call/head.ts';
 import type { Asker } from '../exchange.ts';
@@ -12,6 +13,10 @@ import { endToEnd, isGrpc, MAX_FIELDS, valuesOf } from '../fields.ts';
 /** Time for a request's head to arrive whole. */
 const HEAD_TIMEOUT_MS = 10_000;
 const CHECK_MS = 2_000;
+/** Calls of one connection that may be under way at once (pipelining, RFC 9112 section 9.3.2); the answer beyond it is `overloaded`. */
+const MAX_PIPELINED = 100;
+/** A body that nobody reads any more may go on for this long after its answer. */
+const LEFTOVER_BODY_MS = 5_000;
 /** Longer than clients keep their connections, so that they close first. */
 const KEEP_ALIVE_MS = 75_000;
 
@@ -44,26 +49,40 @@ export function createHttp1Server({ maxHeadBytes, onRequest, onMalformed }: Http
   server.emit('listening');
   // 0: all are kept. A limit here would drop fields in silence; ours refuses.
   server.maxHeadersCount = 0;
-  server.on('request', (request, response) => {
-    const head = headOf(request);
+  /** Calls under way, a connection. */
+  const underWay = new WeakMap<Socket, Set<PipelinedCall>>();
+  const callsOn = (socket: Socket): Set<PipelinedCall> => underWay.get(socket) ?? new Set();
+  const onMessage = (request: http.IncomingMessage, response: http.ServerResponse): void => {
+    const calls = callsOn(request.socket);
+    const head =
+      calls.size >= MAX_PIPELINED ? new BehalfError('overloaded', { limit: MAX_PIPELINED }) : headOf(request);
     if (head instanceof BehalfError) {
       onMalformed(head, request.socket, (answer, body) => {
         response.shouldKeepAlive = false;
         sendWhole(response, answer, body);
       });
     } else {
-      onRequest(askerOf(head, request, response), request.socket);
+      onRequest(askerOf(head, request, response, calls), request.socket);
     }
-  });
+  };
+  server.on('request', onMessage);
+  // Expectations other than `100-continue` are not ours to meet, and go no further (RFC 9110 section 10.1.1).
+  server.on('checkExpectation', onMessage);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy();
       return;
     }
+    const calls = [...callsOn(socket as Socket)];
+    const between = calls.length > 1 || calls.some((call) => call.begun());
     onMalformed(
       new BehalfError('request_malformed', { why: error.code ?? 'unreadable' }),
       socket as Socket,
-      (answer, body) => sendRaw(socket as Socket, answer, body),
+      (answer, body) => {
+        // Bytes of ours would be taken for a part of the answer that is under way.
+        if (between) socket.destroy();
+        else sendRaw(socket as Socket, answer, body);
+      },
     );
   });
   // Without a listener Node would close the socket unanswered.
@@ -75,7 +94,16 @@ export function createHttp1Server({ maxHeadBytes, onRequest, onMalformed }: Http
     ),
   );
   return {
-    take: (socket) => void server.emit('connection', socket),
+    take(socket) {
+      const calls = new Set<PipelinedCall>();
+      underWay.set(socket, calls);
+      // Node tells nobody of an answer that waits behind another one: the socket is the only witness.
+      socket.on('close', () => {
+        for (const call of calls) call.gone();
+        calls.clear();
+      });
+      server.emit('connection', socket);
+    },
     close() {
       server.close();
       server.closeIdleConnections();
@@ -92,6 +120,7 @@ function headOf(request: http.IncomingMessage): RequestHead | BehalfError {
   if (hosts.length > 1 || (hosts.length === 0 && request.httpVersion !== '1.0')) {
     return new BehalfError('request_malformed', { why: 'Host must occur once' });
   }
+  if (!isPlainlyFramed(request)) return new BehalfError('request_malformed', { why: 'Transfer-Encoding' });
   let target = request.url ?? '';
   let authority = hosts[0] ?? '';
   if (!target.startsWith('/') && !(target === '*' && request.method === 'OPTIONS')) {
@@ -121,7 +150,28 @@ function absoluteForm(target: string): { target: string; authority: string } | n
   return { authority, target: rest.startsWith('/') ? rest : `/${rest}` };
 }
 
-function askerOf(head: RequestHead, request: http.IncomingMessage, response: http.ServerResponse): Asker {
+/** Chunked and nothing else, and not in HTTP/1.0, which does not know it (RFC 9112 section 6.1): all else is read differently by others. */
+function isPlainlyFramed(request: http.IncomingMessage): boolean {
+  const codings = valuesOf(request.rawHeaders, 'transfer-encoding');
+  if (codings.length === 0) return true;
+  return codings.length === 1 && (codings[0] as string).toLowerCase() === 'chunked' && request.httpVersion === '1.1';
+}
+
+/** One call of a connection, as long as its answer has not left. */
+interface PipelinedCall {
+  begun(): boolean;
+  gone(): void;
+}
+
+function askerOf(
+  head: RequestHead,
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+  calls: Set<PipelinedCall>,
+): Asker {
+  const call: PipelinedCall = { begun: () => response.headersSent, gone: ignore };
+  calls.add(call);
+  response.on('finish', () => calls.delete(call));
   // Told by 'close'; without listeners they would end the process.
   request.on('error', ignore);
   response.on('error', ignore);
@@ -153,17 +203,29 @@ function askerOf(head: RequestHead, request: http.IncomingMessage, response: htt
       response.end();
     },
     started: () => response.headersSent,
+    dropBody() {
+      if (request.complete || request.destroyed) return;
+      request.resume();
+      const late = setTimeout(() => request.socket.destroy(), LEFTOVER_BODY_MS);
+      request.once('close', () => clearTimeout(late));
+    },
     breakOff() {
-      // The last chunk, or the rest of the announced length, never comes. HTTP/1.0 knows neither, so its reader gets a reset.
-      if (request.httpVersion === '1.0') request.socket.resetAndDestroy();
-      else request.socket.destroy();
+      // The last chunk, or the rest of the announced length, never comes. HTTP/1.0 knows neither: its reader gets a reset, or
+      // over TLS, where Node has no reset, an end without `close_notify`.
+      const { socket } = request;
+      if (request.httpVersion === '1.0' && isPlainTcp(socket)) socket.resetAndDestroy();
+      else socket.destroy();
     },
     onGone(listener) {
-      response.on('close', () => {
+      call.gone = () => {
         if (!response.writableFinished) listener();
-      });
+      };
     },
   };
+}
+
+function isPlainTcp(socket: Socket): boolean {
+  return !(socket instanceof TLSSocket) && socket.remoteAddress !== undefined;
 }
 
 function hasLength(headers: HeaderList): boolean {

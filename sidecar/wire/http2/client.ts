@@ -5,14 +5,16 @@
 import http2 from 'node:http2';
 import { type Duplex, Writable } from 'node:stream';
 import type { HeaderList, RequestHead } from '../../call/head.ts';
-import type { Answer, Asked, Line, NoAnswer } from '../exchange.ts';
+import { type Answer, type Asked, CANCELLED, type Line, type NoAnswer } from '../exchange.ts';
 import { endToEnd } from '../fields.ts';
 import { CLOCK_SETTING, clockSetting, hearClock, type PeerClock } from '../peer-clock.ts';
 import { neverIndexed } from './never-indexed.ts';
-import { CONNECTION_WINDOW, SESSION_MEMORY_MB, STREAM_WINDOW } from './server.ts';
+import { CONNECTION_WINDOW, SESSION_MEMORY_MB, STREAM_WINDOW, sendTrailers } from './server.ts';
 
 const MAX_ANSWER_HEAD_BYTES = 65_536;
 const END_STREAM = 1;
+/** As in `server.ts`; Node's types do not know that clients take it too. */
+const FIELDS_TWICE = { strictSingleValueFields: false };
 
 export interface Http2Line extends Line {
   /** Whether a new request may be put on it. */
@@ -37,6 +39,7 @@ export function openHttp2Line(
   const session = http2.connect(`http://${authority}`, {
     createConnection: () => socket,
     maxSessionMemory: SESSION_MEMORY_MB,
+    ...FIELDS_TWICE,
     settings: {
       enablePush: false,
       initialWindowSize: STREAM_WINDOW,
@@ -107,30 +110,29 @@ function ask(session: http2.ClientHttp2Session, head: RequestHead, hasBody: bool
   });
   // INVARIANT: END_STREAM of a body leaves here only, and only after `finish`: a request that is cancelled must not look whole.
   stream.on('wantTrailers', () => {
-    if (!stream.destroyed && requestTrailers !== null) stream.sendTrailers(Object.fromEntries(pairs(requestTrailers)));
+    if (requestTrailers !== null) sendTrailers(stream, requestTrailers);
   });
   stream.on('trailers', (_trailers, _flags, raw) => {
     answerTrailers = endToEnd(raw as unknown as string[]);
   });
-  const answer = new Promise<Answer | NoAnswer>((resolve) => {
-    stream.on('response', (headers, flags, raw) => {
-      resolve({
-        kind: 'answer',
-        head: { status: Number(headers[':status']), headers: endToEnd(raw as unknown as string[]) },
-        ends: (flags & END_STREAM) !== 0,
-        body: stream,
-        bodyIsWhole: () => stream.rstCode === http2.constants.NGHTTP2_NO_ERROR,
-        bodyTrailers: () => answerTrailers,
-      });
+  const { promise: answer, resolve } = Promise.withResolvers<Answer | NoAnswer>();
+  stream.on('response', (headers, flags, raw) => {
+    resolve({
+      kind: 'answer',
+      head: { status: Number(headers[':status']), headers: endToEnd(raw as unknown as string[]) },
+      ends: (flags & END_STREAM) !== 0,
+      body: stream,
+      bodyIsWhole: () => stream.rstCode === http2.constants.NGHTTP2_NO_ERROR,
+      bodyTrailers: () => answerTrailers,
     });
-    stream.on('error', ignore); // 'close' follows
-    stream.on('close', () => {
-      onClosed();
-      // RFC 9113 section 8.7: a refused stream, one above a GOAWAY's last (nghttp2 closes those as refused), or one that
-      // never left this process, was not processed.
-      const unprocessed = wasPending || stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM;
-      resolve({ kind: 'none', why: `stream closed with ${stream.rstCode}`, unprocessed });
-    });
+  });
+  stream.on('error', ignore); // 'close' follows
+  stream.on('close', () => {
+    onClosed();
+    // RFC 9113 section 8.7: a refused stream, one above a GOAWAY's last (nghttp2 closes those as refused), or one that
+    // never left this process, was not processed.
+    const unprocessed = wasPending || stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM;
+    resolve({ kind: 'none', why: `stream closed with ${stream.rstCode}`, unprocessed });
   });
   return {
     body: stream,
@@ -139,7 +141,11 @@ function ask(session: http2.ClientHttp2Session, head: RequestHead, hasBody: bool
       stream.end();
     },
     answer,
-    cancel: () => stream.close(http2.constants.NGHTTP2_CANCEL),
+    cancel() {
+      // At once: a peer that reads nothing any more would let the stream's own end wait for ever.
+      resolve(CANCELLED);
+      stream.close(http2.constants.NGHTTP2_CANCEL);
+    },
   };
 }
 
@@ -161,9 +167,3 @@ function refusedBySession(thrown: unknown): Asked {
 const DEAD_END = new Writable({ write: (_chunk, _encoding, done) => done() });
 
 function ignore(): void {}
-
-function pairs(headers: HeaderList): [string, string][] {
-  const list: [string, string][] = [];
-  for (let i = 0; i < headers.length; i += 2) list.push([headers[i] as string, headers[i + 1] as string]);
-  return list;
-}

@@ -5,7 +5,7 @@
 import http2 from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { BehalfError } from '../../../errors/index.ts';
-import { fieldOf, type RequestHead } from '../../call/head.ts';
+import { fieldOf, type HeaderList, type RequestHead } from '../../call/head.ts';
 import type { Asker } from '../exchange.ts';
 import { endToEnd, isGrpc, MAX_FIELDS, valuesOf } from '../fields.ts';
 import { CLOCK_SETTING, clockSetting, hearClock, type PeerClock } from '../peer-clock.ts';
@@ -23,6 +23,10 @@ const RESET_RATE = 1_000;
 const TRAILERS_WITHIN_MS = 300;
 /** Streams that were under way when the first GOAWAY left get this long to arrive (RFC 9113 section 6.8). */
 const GOAWAY_GRACE_MS = 200;
+/** A body that nobody reads any more may go on for this long after its answer. */
+const LEFTOVER_BODY_MS = 5_000;
+/** Longest method; those that are registered have 17 characters at most. */
+const MAX_METHOD_LENGTH = 32;
 const LAST_POSSIBLE_STREAM = 2 ** 31 - 1;
 
 export interface Http2ServerOptions {
@@ -58,6 +62,8 @@ export function takeHttp2(
     maxSessionMemory: SESSION_MEMORY_MB,
     streamResetBurst: RESET_BURST,
     streamResetRate: RESET_RATE,
+    // A field that occurs twice is passed on as it came: Node would throw at it while an answer is on its way.
+    strictSingleValueFields: false,
   });
   session.setLocalWindowSize(CONNECTION_WINDOW);
   if (clock !== null) session.on('remoteSettings', (settings) => hearClock(clock, settings, Date.now()));
@@ -106,6 +112,7 @@ function headOf(raw: readonly string[]): RequestHead | BehalfError {
       hasAuthority = true;
     }
   }
+  if (method.length > MAX_METHOD_LENGTH) return new BehalfError('request_malformed', { why: 'method' });
   const hosts = valuesOf(raw, 'host');
   if (hosts.length > 1 || (hasAuthority && hosts.length === 1 && hosts[0] !== authority)) {
     return new BehalfError('request_malformed', { why: 'Host and :authority differ' });
@@ -127,7 +134,7 @@ function askerOf(head: RequestHead, stream: http2.ServerHttp2Stream): Asker {
   // INVARIANT: END_STREAM leaves here only, and only after `finish` or with the trailers of `breakOff`. Node ends the writable
   // side of a stream before it resets it, which without this would send END_STREAM first: a clean end of a torn body.
   stream.on('wantTrailers', () => {
-    if (!stream.destroyed && answerTrailers !== null) stream.sendTrailers(objectOf(answerTrailers));
+    if (answerTrailers !== null) sendTrailers(stream, answerTrailers);
   });
   return {
     head,
@@ -137,22 +144,20 @@ function askerOf(head: RequestHead, stream: http2.ServerHttp2Stream): Asker {
     bodyTrailers: () => requestTrailers,
     answer: stream,
     sendHead(answer, ends) {
-      if (stream.destroyed || stream.headersSent) return;
+      if (!canAnswer(stream)) return;
       const how = { endStream: ends, waitForTrailers: !ends, sendDate: false };
       stream.respond(headList(answer.status, answer.headers), how);
     },
     sendWhole(answer, body) {
-      if (stream.destroyed || stream.headersSent) return;
+      if (!canAnswer(stream)) return;
       const list = headList(answer.status, answer.headers);
       if (body.length > 0) list.push('content-length', String(body.length));
       const how = { endStream: body.length === 0, sendDate: false };
       stream.respond(list, how);
       if (body.length > 0) stream.end(body);
-      // A request body that still comes is of no use to anyone.
-      stream.resume();
     },
     sendAll(answer, body) {
-      if (stream.destroyed || stream.headersSent) return;
+      if (!canAnswer(stream)) return;
       const how = { endStream: body.length === 0, sendDate: false };
       stream.respond(headList(answer.status, answer.headers), how);
       if (body.length > 0) stream.end(body.length === 1 ? body[0] : Buffer.concat(body));
@@ -162,8 +167,14 @@ function askerOf(head: RequestHead, stream: http2.ServerHttp2Stream): Asker {
       stream.end();
     },
     started: () => stream.headersSent,
+    dropBody() {
+      if (stream.destroyed || stream.readableEnded) return;
+      stream.resume();
+      const late = setTimeout(() => stream.close(http2.constants.NGHTTP2_CANCEL), LEFTOVER_BODY_MS);
+      stream.once('close', () => clearTimeout(late));
+    },
     breakOff(trailers) {
-      if (stream.destroyed) return;
+      if (stream.destroyed || stream.closed) return;
       if (trailers === null || !stream.headersSent) {
         stream.close(http2.constants.NGHTTP2_CANCEL);
         return;
@@ -179,6 +190,22 @@ function askerOf(head: RequestHead, stream: http2.ServerHttp2Stream): Asker {
       });
     },
   };
+}
+
+/** Node throws where a stream can take no head any more, also when it was reset but is not destroyed yet. */
+function canAnswer(stream: http2.ServerHttp2Stream): boolean {
+  return !stream.destroyed && !stream.closed && !stream.headersSent;
+}
+
+/** INVARIANT: never throws, as it runs inside Node's events, where nobody would catch it. */
+export function sendTrailers(stream: http2.Http2Stream, trailers: HeaderList): void {
+  if (stream.destroyed || stream.closed) return;
+  try {
+    stream.sendTrailers(objectOf(trailers));
+  } catch {
+    // UNTRUSTED: fields that HTTP/2 cannot say. Without them the body must not look whole.
+    stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
+  }
 }
 
 function headList(status: number, headers: readonly string[]): string[] {
