@@ -16,6 +16,7 @@ export {
 export { type CallRequest, type Decision, decideCall } from './decide/decide-call.ts';
 export { type AppResource, decideResource, type ResourceRequest } from './decide/decide-resource.ts';
 export { type CallExplanation, explainCall, type PolicyDescription, routeNamed } from './decide/explain-call.ts';
+export { demandsOfCall, demandsOfRoute, NO_DEMANDS, type RouteDemands } from './decide/route-demands.ts';
 export type { DelegationFacts } from './model/entities.ts';
 export { factsOfDelegation } from './model/facts-of-delegation.ts';
 export { isScopeToken } from './model/scope-token.ts';
@@ -25,6 +26,7 @@ export { parseSnapshot } from './snapshot/parse-snapshot.ts';
 export { signSnapshot, verifySnapshot } from './snapshot/sign-snapshot.ts';
 export type {
   PolicySnapshot,
+  RouteBinding,
   ScopeName,
   SnapshotEdge,
   SnapshotRoute,

@@ -22,12 +22,21 @@ services:
     reason: keeps notes
     routes:
       - { method: "*", path: "/{+rest}", scopes: [] }
+      - { method: POST, path: "/bound/{id}", scopes: [], bind: route }
+      - { method: POST, path: "/once", scopes: [], bind: pod }
+      - { method: POST, path: "/fresh", scopes: [], fresh: true }
+  relay: { owner: relay, reason: hands on, routes: [{ method: "*", path: "/{+rest}", scopes: [] }] }
+  archive: { owner: archive, reason: keeps what is old, routes: [{ method: "*", path: "/{+rest}", scopes: [] }] }
 workloads:
   desk: { owner: desk, reason: users enter, entry: { ceiling: ["notes:read", "notes:write", "bills:pay"] } }
   clock: { owner: clock, reason: acts by itself, own: [{ to: store, scopes: ["notes:read", "notes:write"] }] }
 edges:
-  - { from: desk, to: store, narrowTo: ["notes:read", "notes:write"] }
+  - { from: desk, to: store, narrowTo: ["notes:read", "notes:write"], maxDepth: 1 }
+  - { from: desk, to: relay, next: [archive] }
   - { from: clock, to: store }
+  - { from: store, to: archive }
+  - { from: relay, to: archive }
+  - { from: relay, to: store }
 `,
   'calls.cedar': '@id("calls") permit(principal, action == Behalf::Action::"call", resource);',
 };
@@ -35,6 +44,8 @@ edges:
 let mesh: TestMesh;
 let desk: TestSidecar;
 let clock: TestSidecar;
+let store: TestSidecar;
+let relay: TestSidecar;
 const apps: TestApp[] = [];
 
 function snapshot(): PolicySnapshot {
@@ -50,9 +61,18 @@ beforeAll(async () => {
     apps.push(started);
     return { address: started.address, protocol: 'http1' as const };
   };
-  const store = await mesh.sidecar('store', { mesh: port, app: await app() });
-  const toStore = { name: 'store', id: mesh.id('store'), ...port, endpoints: [store.ready.mesh as string] };
-  desk = await mesh.sidecar('desk', { mesh: port, entry: port, app: await app(), peers: [toStore] });
+  const peer = (name: string, { ready }: TestSidecar) => ({
+    name,
+    id: mesh.id(name),
+    ...port,
+    endpoints: [ready.mesh as string],
+  });
+  const toArchive = peer('archive', await mesh.sidecar('archive', { mesh: port, app: await app() }));
+  store = await mesh.sidecar('store', { mesh: port, app: await app(), peers: [toArchive] });
+  const toStore = peer('store', store);
+  relay = await mesh.sidecar('relay', { mesh: port, app: await app(), peers: [toArchive, toStore] });
+  const peers = [toStore, peer('relay', relay)];
+  desk = await mesh.sidecar('desk', { mesh: port, entry: port, app: await app(), peers });
   clock = await mesh.sidecar('clock', { mesh: port, app: await app(), peers: [toStore] });
   await eventually(async () => expect((await enter()).status).toBe(200));
   await eventually(async () => expect((await ask(clock.ready.peers['store'] as string)).status).toBe(200));
@@ -68,16 +88,30 @@ function enter(headers: Record<string, string> = {}): Promise<Reply> {
 }
 
 /** Handle of a user's request whose answer has just ended: calls go on with it for a while. */
-async function context(): Promise<string> {
+async function newContext(): Promise<string> {
   return (JSON.parse((await enter()).body) as Echo).headers['delegation-context'] as string;
 }
 
-/** A call of desk's app to store for a user. */
-async function call(headers: Record<string, string | string[]>, path = '/notes'): Promise<Reply> {
-  return ask(desk.ready.peers['store'] as string, {
-    path,
-    headers: { 'delegation-context': await context(), ...headers },
-  });
+/** A call of desk's app to store, or another, for a user. */
+async function call(
+  headers: Record<string, string | string[]>,
+  { method = 'GET', path = '/notes', to = 'store', handle = '' } = {},
+): Promise<Reply> {
+  const context = handle === '' ? await newContext() : handle;
+  return ask(desk.ready.peers[to] as string, { method, path, headers: { 'delegation-context': context, ...headers } });
+}
+
+/** A call that goes on from one that arrived, with the handle that its receiver's app was given. */
+function goOn(from: TestSidecar, to: string, arrived: Reply): Promise<Reply> {
+  const { headers } = JSON.parse(arrived.body) as Echo;
+  return ask(from.ready.peers[to] as string, { headers: { 'delegation-context': headers['delegation-context'] } });
+}
+
+/** Claims of the last link of the chain that a hop's sides have on record. */
+function lastLink({ chainId }: Hop): Record<string, unknown> {
+  const chain = mesh.chains.find((body) => body.chainId.equals(chainId))?.delegationChain ?? '';
+  const payload = chain.split(', ').at(-1)?.split('.')[1] ?? '';
+  return JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>;
 }
 
 function seenBy(reply: Reply): Echo {
@@ -109,7 +143,7 @@ test('the app asks for less: the receiver has that and no more, on record on bot
 });
 
 test('asked differently on one request, each call has its own scope: no link is taken for another', async () => {
-  const handle = await context();
+  const handle = await newContext();
   const scopesOf = async (headers: Record<string, string>) => {
     const reply = await ask(desk.ready.peers['store'] as string, {
       headers: { 'delegation-context': handle, ...headers },
@@ -164,7 +198,7 @@ test('from outside the field means nothing and reaches no app', async () => {
 
 test('over HTTP/2 and gRPC it is the same', async () => {
   const session = http2.connect(`http://${desk.ready.peers['store'] as string}`);
-  const handle = await context();
+  const handle = await newContext();
   const send = (scope: string | string[], grpc: boolean): Promise<{ head: http2.IncomingHttpHeaders; body: string }> =>
     new Promise((resolve, reject) => {
       const stream = session.request({
@@ -196,4 +230,71 @@ test('over HTTP/2 and gRPC it is the same', async () => {
   } finally {
     session.close();
   }
+});
+
+test('a route that binds to itself gets links that name it, new for each call, and slots are for others', async () => {
+  const handle = await newContext();
+  const seen = new Set<string>();
+  for (const id of ['1', '2', '2']) {
+    const reply = await call({}, { method: 'POST', path: `/bound/${id}?x=1`, handle });
+    expect(reply.status, reply.body).toBe(200);
+  }
+  await eventually(() => {
+    const hops = mesh.hops().filter(({ route }) => route === 'POST /bound/{id}');
+    expect(hops.length).toBe(3);
+    for (const hop of hops) {
+      expect(lastLink(hop)).toMatchObject({ rte: 'POST /bound/{id}' });
+      expect(lastLink(hop)).not.toHaveProperty('once');
+      seen.add(String(lastLink(hop)['jti']));
+    }
+  });
+  expect(seen.size).toBe(3);
+});
+
+test('a route that binds to one use at one pod gets links for the certificate of the connection chosen', async () => {
+  const handle = await newContext();
+  for (const _ of [1, 2]) expect((await call({}, { method: 'POST', path: '/once', handle })).status).toBe(200);
+  await eventually(() => {
+    const hops = mesh.hops().filter(({ route }) => route === 'POST /once');
+    expect(hops.length).toBe(2);
+    const links = hops.map(lastLink);
+    for (const link of links) {
+      expect(link).toMatchObject({ rte: 'POST /once', once: store.identity.current().certificateS256 });
+    }
+    expect(links[0]?.['jti']).not.toBe(links[1]?.['jti']);
+  });
+});
+
+test('own authority gets a new root for each call of a route marked fresh, and reuses it elsewhere', async () => {
+  const own = (path: string) => ask(clock.ready.peers['store'] as string, { method: 'POST', path });
+  await own('/notes');
+  const before = mesh.exchanges();
+  await own('/notes');
+  expect(mesh.exchanges()).toBe(before);
+  await own('/fresh');
+  await own('/fresh');
+  expect(mesh.exchanges()).toBe(before + 2);
+});
+
+test('an edge with a depth: who receives over it cannot hand on, and the call is not sent', async () => {
+  const arrived = await call({});
+  const reply = await goOn(store, 'archive', arrived);
+  expect([reply.status, code(reply)]).toEqual([431, 'delegation_too_deep']);
+  const [hop] = await newest(({ code }) => code === 'delegation_too_deep', 1);
+  expect(hop).toMatchObject({ side: 'SIDE_CALLER', caller: mesh.id('store'), refusedBy: mesh.id('store') });
+  const [edge] = await newest(({ caller, callee }) => caller === mesh.id('desk') && callee === mesh.id('store'), 2);
+  expect(lastLink(edge as Hop)).toMatchObject({ del_max_depth: 1 });
+});
+
+test('an edge with next: who receives over it hands on to those alone', async () => {
+  const arrived = await call({}, { to: 'relay' });
+  expect(seenBy(await goOn(relay, 'archive', arrived)).headers['delegation-actors']).toBe(
+    `${mesh.id('desk')}, ${mesh.id('relay')}`,
+  );
+  const reply = await goOn(relay, 'store', arrived);
+  expect(code(reply)).toBe('delegation_broken_chain');
+  const [hop] = await newest(({ code }) => code === 'delegation_broken_chain', 1);
+  expect(hop).toMatchObject({ side: 'SIDE_CALLER', caller: mesh.id('relay'), callee: mesh.id('store') });
+  const [edge] = await newest(({ callee }) => callee === mesh.id('relay'), 2);
+  expect(lastLink(edge as Hop)).toMatchObject({ next: [mesh.id('archive')] });
 });

@@ -44,8 +44,33 @@ test('a policy folder becomes a snapshot, and its JSON is read back as the same'
     from: 'spiffe://shop.example/orders',
     to: 'spiffe://shop.example/payments',
     narrow_to: ['payments:charge'],
+    max_depth: null,
+    next: null,
   });
   expect(parseSnapshot(JSON.parse(JSON.stringify(built)))).toEqual(built);
+});
+
+test('an edge limits depth and who may follow, a route demands what links are bound to', () => {
+  const mesh = SHOP_FILES['mesh.yaml']!.replace(
+    '- { from: storefront, to: orders }',
+    '- { from: storefront, to: orders, maxDepth: 2, next: [payments, "spiffe://shop.example/inventory"] }',
+  ).replace('scopes: [] }] }', 'scopes: [], bind: route }] }');
+  const { edges, services } = buildSnapshot({ ...SHOP_SOURCE, files: { ...SHOP_FILES, 'mesh.yaml': mesh } });
+  expect(edges[0]).toMatchObject({
+    max_depth: 2,
+    next: ['spiffe://shop.example/payments', 'spiffe://shop.example/inventory'],
+  });
+  expect(services['spiffe://shop.example/inventory']?.routes[0]?.bind).toBe('route');
+});
+
+test('a snapshot that was signed before there were such limits is still read, and has none', () => {
+  const old = changed((json) => {
+    for (const edge of json.edges) for (const name of ['max_depth', 'next']) Reflect.deleteProperty(edge, name);
+    for (const service of Object.values(json.services)) {
+      for (const route of (service as { routes: object[] }).routes) Reflect.deleteProperty(route, 'bind');
+    }
+  });
+  expect(parseSnapshot(old)).toEqual(built);
 });
 
 test.each<[string, string, (text: string) => string, RegExp]>([
@@ -59,6 +84,25 @@ test.each<[string, string, (text: string) => string, RegExp]>([
   ['a key twice', 'mesh.yaml', (t) => `${t}\nscopes: {}`, /mesh\.yaml:\d+/],
   ['a missing file', 'mesh.yaml', (t) => t.replace('payments.proto', 'nowhere.proto'), /mesh\.yaml/],
   ['an edge to nowhere', 'mesh.yaml', (t) => t.replace('to: payments,', 'to: nowhere,'), /edges\[1\]\.to/],
+  [
+    'a next that is no service',
+    'mesh.yaml',
+    (t) => t.replace('narrowTo: ["payments:charge"]', 'next: [mallory]'),
+    /edges\[1\]\.next/,
+  ],
+  [
+    'a next twice',
+    'mesh.yaml',
+    (t) => t.replace('narrowTo: ["payments:charge"]', 'next: [orders, orders]'),
+    /edges\[1\]\.next/,
+  ],
+  [
+    'a depth of nothing',
+    'mesh.yaml',
+    (t) => t.replace('narrowTo: ["payments:charge"]', 'maxDepth: 0'),
+    /edges\[1\]\.maxDepth/,
+  ],
+  ['an unknown binding', 'mesh.yaml', (t) => t.replace('scopes: [] }] }', 'scopes: [], bind: path }] }'), /bind/],
   [
     'a scope outside the catalogue',
     'mesh.yaml',

@@ -48,7 +48,13 @@ export function buildSnapshot({ files, number, issuedAtS }: PolicySource): Polic
         { ...workload, entry_ceiling: entryCeiling, own: own.map(({ to, scopes }) => ({ to: idOf(to), scopes })) },
       ]),
     ),
-    edges: mesh.edges.map(({ from, to, narrowTo }) => ({ from: idOf(from), to: idOf(to), narrow_to: narrowTo })),
+    edges: mesh.edges.map(({ from, to, narrowTo, maxDepth, next }) => ({
+      from: idOf(from),
+      to: idOf(to),
+      narrow_to: narrowTo,
+      max_depth: maxDepth,
+      next: next?.map(idOf) ?? null,
+    })),
     cedar: {
       schema: schemaWith(Object.hasOwn(files, SCHEMA_FILE) ? (files[SCHEMA_FILE] ?? '') : ''),
       policies: readCedarFiles(cedarFilesOf(files)),

@@ -11,7 +11,7 @@
  *     workloads:
  *       storefront: { owner: team-web, reason: web shop, entry: { ceiling: ["orders:read"] } }
  *     edges:
- *       - { from: storefront, to: orders, narrowTo: ["orders:read"] }
+ *       - { from: storefront, to: orders, narrowTo: ["orders:read"], maxDepth: 3, next: [payments] }
  *     settings: { rootReuseS: 30, maxStalenessS: { authority: 30, ca: 300 }, streamMaxAgeS: 3600, validForS: 2592000 }
  */
 import { parseDocument } from 'yaml';
@@ -30,7 +30,7 @@ import {
   readObject,
   readText,
 } from '../snapshot/read-json.ts';
-import type { SnapshotRoute, SnapshotSettings } from '../snapshot/snapshot.ts';
+import { ROUTE_BINDINGS, type SnapshotRoute, type SnapshotSettings } from '../snapshot/snapshot.ts';
 
 /** Where a service's routes come from. */
 export type RouteSource =
@@ -66,6 +66,9 @@ export interface MeshFile {
     readonly from: string;
     readonly to: string;
     readonly narrowTo: readonly string[] | null;
+    readonly maxDepth: number | null;
+    /** Names or SPIFFE IDs. */
+    readonly next: readonly string[] | null;
   }[];
   readonly settings: SnapshotSettings;
   /** How long a snapshot made now stands, in seconds. */
@@ -79,6 +82,9 @@ export const DEFAULT_SETTINGS: SnapshotSettings = {
 };
 const DEFAULT_VALID_FOR_S = 30 * 24 * 3_600;
 const MAX_VALID_FOR_S = 366 * 24 * 3_600;
+/** As `parseSnapshot` checks again. */
+const MAX_DEPTH = 16;
+const MAX_ID_LENGTH = 255;
 const NAME = /^[A-Za-z0-9._-]{1,63}$/;
 
 /**
@@ -103,11 +109,16 @@ export function parseMeshFile(text: string): MeshFile {
       readWorkload(name, value, join('workloads', name), trustDomain),
     ),
     edges: readList(object.edges, 'edges', (value, at) => {
-      const edge = readObject(value, at, ['from', 'to'], ['narrowTo']);
+      const edge = readObject(value, at, ['from', 'to'], ['narrowTo', 'maxDepth', 'next']);
       return {
         from: readText(edge.from, join(at, 'from')),
         to: readText(edge.to, join(at, 'to')),
         narrowTo: edge.narrowTo === undefined ? null : readScopes(edge.narrowTo, join(at, 'narrowTo')),
+        maxDepth: edge.maxDepth === undefined ? null : readInteger(edge.maxDepth, join(at, 'maxDepth'), 1, MAX_DEPTH),
+        next:
+          edge.next === undefined
+            ? null
+            : readList(edge.next, join(at, 'next'), (name, place) => readText(name, place, MAX_ID_LENGTH)),
       };
     }),
     ...readSettings(object.settings ?? {}),
@@ -164,7 +175,7 @@ function readRouteSource(
 }
 
 function readMeshRoute(value: unknown, at: string): SnapshotRoute {
-  const object = readObject(value, at, ['method', 'path', 'scopes'], ['operation', 'passes', 'fresh']);
+  const object = readObject(value, at, ['method', 'path', 'scopes'], ['operation', 'passes', 'fresh', 'bind']);
   const method = readMethod(object.method, join(at, 'method'));
   const template = readText(object.path, join(at, 'path'));
   return {
@@ -175,6 +186,7 @@ function readMeshRoute(value: unknown, at: string): SnapshotRoute {
     scopes: readScopes(object.scopes, join(at, 'scopes')),
     passes: readScopes(object.passes ?? [], join(at, 'passes')),
     fresh: object.fresh === undefined ? false : readBoolean(object.fresh, join(at, 'fresh')),
+    bind: object.bind === undefined ? 'none' : readChoice(object.bind, join(at, 'bind'), ROUTE_BINDINGS),
   };
 }
 

@@ -22,7 +22,7 @@ import { BehalfError } from '../../errors/index.ts';
 import { parseSpiffeId } from '../../identity/index.ts';
 import { NAMESPACE } from '../model/base-schema.ts';
 import { CALL_ACTION, contextOf, routeEntity } from '../model/entities.ts';
-import type { PolicySnapshot } from '../snapshot/snapshot.ts';
+import type { PolicySnapshot, SnapshotRoute } from '../snapshot/snapshot.ts';
 
 /** Programs that are kept parsed at once: the current snapshot, the next, and a few past ones for the collector. */
 const SLOTS = 8;
@@ -109,7 +109,15 @@ function mayStandInService(type: EntityType<string>): boolean {
 /** INVARIANT: what `entities.ts` makes fits the schema, so that calls need not be held against it one by one. */
 function checkModel(schema: string): void {
   const id = parseSpiffeId('spiffe://model.example/check');
-  const route = { method: 'GET', template: '/', operation: 'check', scopes: [], passes: [], fresh: false };
+  const route: SnapshotRoute = {
+    method: 'GET',
+    template: '/',
+    operation: 'check',
+    scopes: [],
+    passes: [],
+    fresh: false,
+    bind: 'none',
+  };
   const facts = {
     subject: '',
     client: '',

@@ -1,7 +1,13 @@
 /** A snapshot made ready for deciding: Cedar parsed, routes in trees, edges indexed. Made once a snapshot, then read only. */
 import type { SpiffeId } from '../../identity/index.ts';
 import { buildRouteTree, findRoute, type NamedRoute, type RouteTree } from '../routes/route-tree.ts';
-import type { PolicySnapshot, SnapshotEdge, SnapshotService, SnapshotWorkload } from '../snapshot/snapshot.ts';
+import type {
+  PolicySnapshot,
+  SnapshotEdge,
+  SnapshotRoute,
+  SnapshotService,
+  SnapshotWorkload,
+} from '../snapshot/snapshot.ts';
 import { type CedarProgram, compileCedar } from './cedar-program.ts';
 
 export interface CompiledSnapshot {
@@ -12,6 +18,8 @@ export interface CompiledSnapshot {
   readonly routes: ReadonlyMap<string, RouteTree>;
   /** By `<from> <to>`; SPIFFE IDs hold no space. */
   readonly edges: ReadonlyMap<string, SnapshotEdge>;
+  /** Services that have a route which demands something of its callers' links or roots (`route-demands.ts`). */
+  readonly demanding: ReadonlySet<string>;
 }
 
 /** A route that was found, with the service whose it is. */
@@ -31,7 +39,13 @@ export function compileSnapshot(snapshot: PolicySnapshot): CompiledSnapshot {
     program: compileCedar(snapshot.cedar),
     routes: new Map(Object.entries(snapshot.services).map(([id, service]) => [id, buildRouteTree(service.routes)])),
     edges: new Map(snapshot.edges.map((edge) => [`${edge.from} ${edge.to}`, edge])),
+    demanding: new Set(Object.keys(snapshot.services).filter((id) => snapshot.services[id]?.routes.some(isDemanding))),
   };
+}
+
+/** Whether a caller has to know the route before it can make a link for it. */
+export function isDemanding({ bind, fresh }: SnapshotRoute): boolean {
+  return bind !== 'none' || fresh;
 }
 
 /**

@@ -1,13 +1,23 @@
 /**
  * Routes of a service from its OpenAPI document (3.0 and 3.1): each operation's `security` requirement gives the scopes that
- * a call needs, `x-behalf: {passes, fresh}` what it may hand on and whether a root is never reused for it.
+ * a call needs, `x-behalf: {passes, fresh, bind}` what it may hand on, whether a root is never reused for it, and what the last
+ * link of a call has to be bound to.
  *
  * Stricter than OpenAPI, because a snapshot says one thing only: an operation must say what it needs (`security: []` for
  * nothing), and alternatives are refused, as a route needs all of its scopes.
  */
 
-import { invalid, join, readBoolean, readList, readMap, readObject, readText } from '../snapshot/read-json.ts';
-import type { SnapshotRoute } from '../snapshot/snapshot.ts';
+import {
+  invalid,
+  join,
+  readBoolean,
+  readChoice,
+  readList,
+  readMap,
+  readObject,
+  readText,
+} from '../snapshot/read-json.ts';
+import { ROUTE_BINDINGS, type RouteBinding, type SnapshotRoute } from '../snapshot/snapshot.ts';
 import { readScopes } from './scopes.ts';
 
 /** OpenAPI's operation keys (Path Item Object). */
@@ -52,6 +62,7 @@ function readOperation(
     scopes: readSecurity(own.get('security') ?? inherited, join(at, 'security')),
     passes: extension.passes,
     fresh: extension.fresh,
+    bind: extension.bind,
   };
 }
 
@@ -66,12 +77,13 @@ function readSecurity(security: unknown, at: string): readonly string[] {
   return [...scopes];
 }
 
-function readExtension(value: unknown, at: string): { passes: readonly string[]; fresh: boolean } {
-  if (value === undefined) return { passes: [], fresh: false };
-  const { passes, fresh } = readObject(value, at, [], ['passes', 'fresh']);
+function readExtension(value: unknown, at: string): { passes: readonly string[]; fresh: boolean; bind: RouteBinding } {
+  if (value === undefined) return { passes: [], fresh: false, bind: 'none' };
+  const { passes, fresh, bind } = readObject(value, at, [], ['passes', 'fresh', 'bind']);
   return {
     passes: passes === undefined ? [] : readScopes(passes, join(at, 'passes')),
     fresh: fresh === undefined ? false : readBoolean(fresh, join(at, 'fresh')),
+    bind: bind === undefined ? 'none' : readChoice(bind, join(at, 'bind'), ROUTE_BINDINGS),
   };
 }
 

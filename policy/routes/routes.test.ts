@@ -15,6 +15,7 @@ const route = (method: string, template: string): SnapshotRoute => ({
   scopes: [],
   passes: [],
   fresh: false,
+  bind: 'none',
 });
 const routes = (...names: string[]): SnapshotRoute[] =>
   names.map((name) => route(name.split(' ')[0] ?? '', name.split(' ')[1] ?? ''));
@@ -222,7 +223,7 @@ const document = (operation: object, more: object = {}): object => ({
 test('an OpenAPI operation gives method, base path, scopes of all schemes, and x-behalf', () => {
   const operation = {
     security: [{ oauth: ['a', 'b'], key: [], other: ['a'] }],
-    'x-behalf': { passes: ['c'], fresh: true },
+    'x-behalf': { passes: ['c'], fresh: true, bind: 'pod' },
   };
   expect(routesFromOpenApi(document(operation, { servers: [{ url: '/v1/' }, { url: 'https://h/v1' }] }))).toEqual([
     {
@@ -232,11 +233,14 @@ test('an OpenAPI operation gives method, base path, scopes of all schemes, and x
       scopes: ['a', 'b'],
       passes: ['c'],
       fresh: true,
+      bind: 'pod',
     },
   ]);
   expect(routesFromOpenApi(document({ operationId: 'o' }, { security: [{ oauth: ['z'] }] }))[0]).toMatchObject({
     operation: 'o',
     scopes: ['z'],
+    fresh: false,
+    bind: 'none',
   });
   expect(routesFromOpenApi(document({ security: [] }, { security: [{ oauth: ['z'] }] }))[0]?.scopes).toEqual([]);
 });
@@ -247,6 +251,7 @@ test.each<[string, object]>([
   ['an optional requirement', document({ security: [{}, { a: ['y'] }] })],
   ['a scope that is no scope-token', document({ security: [{ a: ['x y'] }] })],
   ['an unknown member of x-behalf', document({ security: [], 'x-behalf': { passes: [], once: true } })],
+  ['a binding to what is neither route nor pod', document({ security: [], 'x-behalf': { bind: 'path' } })],
   ['servers of different paths', document({ security: [] }, { servers: [{ url: '/a' }, { url: '/b' }] })],
   ['server variables', document({ security: [] }, { servers: [{ url: '/{v}' }] })],
   ['a path item by reference', { openapi: '3.0.0', paths: { '/a': { $ref: '#/x' } } }],
@@ -259,10 +264,11 @@ test('a gRPC method gives its path and the scopes of its options', () => {
   const proto = (options: string): string =>
     `syntax = "proto3"; package shop.v1; service Pay { rpc Charge(A) returns (stream A) { ${options} } } message A {}`;
   const s = 'option (behalf.options.v1.scopes)';
+  const bind = 'option (behalf.options.v1.bind)';
   expect(
     routesFromProto(
       proto(
-        `${s} = "a"; ${s} = "b"; option (behalf.options.v1.passes) = "c"; option (behalf.options.v1.fresh) = true;`,
+        `${s} = "a"; ${s} = "b"; option (behalf.options.v1.passes) = "c"; option (behalf.options.v1.fresh) = true; ${bind} = "pod";`,
       ),
     ),
   ).toEqual([
@@ -273,12 +279,14 @@ test('a gRPC method gives its path and the scopes of its options', () => {
       scopes: ['a', 'b'],
       passes: ['c'],
       fresh: true,
+      bind: 'pod',
     },
   ]);
   expect(routesFromProto(proto(`${s} = "";`))[0]?.scopes).toEqual([]);
   for (const bad of [
     proto(''),
     proto(`${s} = "a b";`),
+    proto(`${s} = "a"; ${bind} = "path";`),
     proto(`${s} = "a"; ${s} = "";`),
     'nonsense {',
     'syntax = "proto3"; message A {}',

@@ -19,13 +19,14 @@ import {
   readObject,
   readText,
 } from './read-json.ts';
-import type {
-  PolicySnapshot,
-  SnapshotEdge,
-  SnapshotRoute,
-  SnapshotService,
-  SnapshotSettings,
-  SnapshotWorkload,
+import {
+  type PolicySnapshot,
+  ROUTE_BINDINGS,
+  type SnapshotEdge,
+  type SnapshotRoute,
+  type SnapshotService,
+  type SnapshotSettings,
+  type SnapshotWorkload,
 } from './snapshot.ts';
 
 /** Largest snapshot as JSON; below what one gRPC message takes (4 MiB). */
@@ -33,6 +34,10 @@ export const MAX_SNAPSHOT_BYTES = 3 * 1_024 * 1_024;
 
 const MAX_CEDAR_LENGTH = 1_024 * 1_024;
 const MAX_NUMBER = Number.MAX_SAFE_INTEGER;
+/** As deep as any chain can be, without and with work that was deferred before it. */
+const MAX_DEPTH = 16;
+/** Characters of an edge's `next` in all: a link that carries it stays below its limit of 1,536 (WIRE.md section 2). */
+const MAX_NEXT_LENGTH = 512;
 
 /**
  * Takes a snapshot from parsed JSON.
@@ -97,6 +102,7 @@ function checkReferences(snapshot: PolicySnapshot): void {
     }
     checkService(edge.to, `${place}.to`);
     checkScopes(edge.narrow_to ?? [], `${place}.narrow_to`);
+    for (const id of edge.next ?? []) checkService(id, `${place}.next`);
     const key = `${edge.from} ${edge.to}`;
     if (edges.has(key)) throw invalid(place, 'stands twice');
     edges.add(key);
@@ -157,7 +163,7 @@ function readService(value: unknown, place: string): SnapshotService {
 
 /** @throws {BehalfError} `snapshot_invalid` */
 function readRoute(value: unknown, place: string): SnapshotRoute {
-  const object = readObject(value, place, ['method', 'template', 'operation', 'scopes', 'passes', 'fresh']);
+  const object = readObject(value, place, ['method', 'template', 'operation', 'scopes', 'passes', 'fresh'], ['bind']);
   const template = readText(object.template, join(place, 'template'), MAX_TEMPLATE_LENGTH);
   parseTemplate(template);
   return {
@@ -167,6 +173,8 @@ function readRoute(value: unknown, place: string): SnapshotRoute {
     scopes: readScopes(object.scopes, join(place, 'scopes')),
     passes: readScopes(object.passes, join(place, 'passes')),
     fresh: readBoolean(object.fresh, join(place, 'fresh')),
+    // Absent in snapshots that were signed before there was such a demand.
+    bind: readChoice(object.bind ?? 'none', join(place, 'bind'), ROUTE_BINDINGS),
   };
 }
 
@@ -201,12 +209,31 @@ function readWorkload(value: unknown, place: string): SnapshotWorkload {
 }
 
 function readEdge(value: unknown, place: string): SnapshotEdge {
-  const { from, to, narrow_to } = readObject(value, place, ['from', 'to', 'narrow_to']);
+  // The optional ones are absent in snapshots that were signed before there were such limits.
+  const { from, to, narrow_to, max_depth, next } = readObject(
+    value,
+    place,
+    ['from', 'to', 'narrow_to'],
+    ['max_depth', 'next'],
+  );
   return {
     from: readId(from, join(place, 'from')),
     to: readId(to, join(place, 'to')),
     narrow_to: readScopesOrNull(narrow_to, join(place, 'narrow_to')),
+    max_depth:
+      max_depth === undefined || max_depth === null
+        ? null
+        : readInteger(max_depth, join(place, 'max_depth'), 1, MAX_DEPTH),
+    next: next === undefined || next === null ? null : readNext(next, join(place, 'next')),
   };
+}
+
+/** Distinct IDs, few enough for a link; none at all means that the receiver hands the chain to nobody. */
+function readNext(value: unknown, place: string): readonly SpiffeId[] {
+  const ids = readList(value, place, readId);
+  if (new Set(ids).size !== ids.length) throw invalid(place, 'names a workload twice');
+  if (ids.join(',').length > MAX_NEXT_LENGTH) throw invalid(place, `longer than ${MAX_NEXT_LENGTH} characters in all`);
+  return ids;
 }
 
 function readCedar(value: unknown): PolicySnapshot['cedar'] {

@@ -3,8 +3,18 @@
  * key signs. JSON; this file owns its shape, `parse-snapshot.ts` its strict reading.
  */
 
+import type { SpiffeId } from '../../identity/index.ts';
+
 /** Name of a scope in the catalogue, an RFC 6749 scope-token. */
 export type ScopeName = string;
+
+/**
+ * What the last link of a call has to be bound to: `route` the route that is called (`rte`), `pod` that and one use at the pod
+ * that it is sent to (`once`).
+ */
+export type RouteBinding = 'none' | 'route' | 'pod';
+
+export const ROUTE_BINDINGS: readonly RouteBinding[] = ['none', 'route', 'pod'];
 
 /** One operation of a service, from its OpenAPI document or its .proto. */
 export interface SnapshotRoute {
@@ -19,6 +29,7 @@ export interface SnapshotRoute {
   readonly passes: readonly ScopeName[];
   /** Whether a root for this route is never reused. */
   readonly fresh: boolean;
+  readonly bind: RouteBinding;
 }
 
 /** A service: what its sidecar serves, and where. */
@@ -49,6 +60,10 @@ export interface SnapshotEdge {
   readonly to: string;
   /** Scopes at most that go over this edge (`narrowTo`); null for no narrowing. */
   readonly narrow_to: readonly ScopeName[] | null;
+  /** Deepest link (`del_max_depth`) of a chain that goes over this edge, counted from the entry's first; null for no limit. */
+  readonly max_depth: number | null;
+  /** SPIFFE IDs, the only ones to which the receiver and whoever follows may hand the chain on (`next`); null for no limit. */
+  readonly next: readonly SpiffeId[] | null;
 }
 
 export interface SnapshotSettings {

@@ -158,9 +158,7 @@ function handOn(env: CallEnvironment, call: MeshCall, head: RequestHead, root: V
   call.outgoing = goOn(
     env,
     { parent: root, carrier: 'entry', parentHop: hop.hop, request: hop.request },
-    peer,
-    record,
-    null,
+    { peer, record, head, asked: null },
   );
   return { kind: 'forward', call, target: { kind: 'peer', peer }, head: peerHead(head, peer, true) };
 }

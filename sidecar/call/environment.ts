@@ -38,5 +38,5 @@ export interface CallEnvironment {
 export interface RootSource {
   /** @throws {BehalfError} `entry_token_invalid` and what else the authority refuses with, `upstream_unavailable` */
   forToken(token: string, scopes: readonly string[], fresh: boolean): Promise<VerifiedRoot> | VerifiedRoot;
-  forOwn(to: SpiffeId, scopes: readonly string[]): Promise<VerifiedRoot> | VerifiedRoot;
+  forOwn(to: SpiffeId, scopes: readonly string[], fresh: boolean): Promise<VerifiedRoot> | VerifiedRoot;
 }

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { type VerifiedChain, verifyChain } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
-import { type MatchedRoute, matchRoute } from '../../policy/index.ts';
+import { demandsOfRoute, type MatchedRoute, matchRoute } from '../../policy/index.ts';
 import type { ChainBody } from '../../proto/behalf/audit/v1/audit.ts';
 import { factHeaders, stripMeshHeaders, stripRouteOverrides } from '../facts/index.ts';
 import { newHopRecord, noteDelegation } from '../report/hop-record.ts';
@@ -75,6 +75,7 @@ function admit(env: CallEnvironment, head: RequestHead, peer: PeerFacts, call: M
   noteDelegation(record, chain);
   if (!chain.fromCache) env.reporter.recordChain(chainBody(chain));
   env.hopWindow.take(peer.spiffeId, carried.hop.hop, env.nowS()); // 8
+  checkBound(route, chain); // 9, what the route demands of the link itself
   acknowledge(carried, chain, peer, call);
   decide(env, call, peer, route, chain); // 9
   call.revocable = withSigners(chain.revocable, [signerOf(peer), ownSigner(env.identity.current())]);
@@ -99,9 +100,29 @@ function chainBody({ chainId, parent }: VerifiedChain): ChainBody {
   return { chainId, txnToken, delegationChain, delegationCredentials };
 }
 
-/** From here on the caller may name this chain by slot on this connection, whatever is decided about this one call. */
+/**
+ * The last link is bound as the route demands. Step 7 and 8 have judged what it is bound to.
+ * @throws {BehalfError} `delegation_wrong_route`
+ */
+function checkBound(route: MatchedRoute | null, { rte, once }: VerifiedChain): void {
+  const demands = demandsOfRoute(route);
+  if (demands.rte !== null && rte === null) {
+    throw new BehalfError('delegation_wrong_route', {
+      route: demands.rte,
+      why: 'takes only links that are bound to it',
+    });
+  }
+  if (demands.once && once === null) {
+    throw new BehalfError('delegation_wrong_route', { route: demands.rte, why: 'takes only links that are good once' });
+  }
+}
+
+/**
+ * From here on the caller may name this chain by slot on this connection, whatever is decided about this one call. One that is
+ * bound to this call takes no room: it never comes again.
+ */
 function acknowledge(carried: Carried, chain: VerifiedChain, peer: PeerFacts, call: MeshCall): void {
-  if (carried.bySlot || peer.slots === null) return;
+  if (carried.bySlot || peer.slots === null || chain.rte !== null || chain.once !== null) return;
   const slot = chain.chainId.toString('base64url');
   if (peer.slots.put(slot, carried.parsed, chain.expS)) call.slot = slot;
 }

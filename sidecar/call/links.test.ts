@@ -14,13 +14,15 @@ beforeAll(async () => {
   identity = await (await createTestIssuer('shop.example')).issue(mesh.workload('storefront').spiffeId);
 });
 
+const unlimited = { narrowTo: null, maxDepth: null, next: null, rte: null, once: null };
+
 function signer(): IssuedIdentity {
   return { ...identity.current(), witExpS: mesh.nowS + 3_600 };
 }
 
 test('the same parent, receiver, narrowing and WIT give the same link while 5 s are left', () => {
   const links = createLinkCache(randomBytes);
-  const order = { parent: mesh.root(), to, narrowTo: null, signer: signer(), nowS: mesh.nowS };
+  const order = { parent: mesh.root(), to, ...unlimited, signer: signer(), nowS: mesh.nowS };
   const first = links.get(order);
   expect(first.isNew).toBe(true);
   expect(links.get({ ...order, nowS: first.chain.expS - 5 })).toEqual({ chain: first.chain, isNew: false });
@@ -29,14 +31,32 @@ test('the same parent, receiver, narrowing and WIT give the same link while 5 s 
 
 test('another parent, receiver, narrowing or WIT gives another link', async () => {
   const links = createLinkCache(randomBytes);
-  const order = { parent: mesh.root(), to, narrowTo: null, signer: signer(), nowS: mesh.nowS };
+  const order = { parent: mesh.root(), to, ...unlimited, signer: signer(), nowS: mesh.nowS };
   links.get(order);
   expect(links.get({ ...order, parent: mesh.root() }).isNew).toBe(true);
   expect(links.get({ ...order, to: mesh.workload('payments').spiffeId }).isNew).toBe(true);
   expect(links.get({ ...order, narrowTo: [] }).isNew).toBe(true);
+  expect(links.get({ ...order, narrowTo: order.parent.scope.slice(0, 1) }).isNew).toBe(true);
+  expect(links.get({ ...order, maxDepth: 2 }).isNew).toBe(true);
+  expect(links.get({ ...order, next: [] }).isNew).toBe(true);
+  expect(links.get({ ...order, next: [to] }).isNew).toBe(true);
   await identity.renew();
   expect(links.get({ ...order, signer: signer() }).isNew).toBe(true);
   expect(links.get(order).isNew).toBe(false);
   links.clear();
   expect(links.get(order).isNew).toBe(true);
+});
+
+test('a link that is bound to a route or good once is made for each call, and never sent instead of another', () => {
+  const links = createLinkCache(randomBytes);
+  const order = { parent: mesh.root(), to, ...unlimited, signer: signer(), nowS: mesh.nowS };
+  const plain = links.get(order).chain;
+  const bound = [{ rte: 'GET /a' }, { rte: 'GET /a', once: 'A'.repeat(43) }, { once: 'A'.repeat(43) }];
+  for (const binding of bound) {
+    const first = links.get({ ...order, ...binding });
+    const second = links.get({ ...order, ...binding });
+    expect([first.isNew, second.isNew]).toEqual([true, true]);
+    expect(new Set([plain.jti, first.chain.jti, second.chain.jti]).size).toBe(3);
+  }
+  expect(links.get(order)).toEqual({ chain: plain, isNew: false });
 });

@@ -1,6 +1,6 @@
 /**
- * Links that were made, kept to be sent again where WIRE section 1 allows it: same parent, same receiver, same narrowing, the
- * same WIT signs, and 5 s are left. None of ours has `rte` or `once`, which would forbid it. Bounded; the oldest goes first.
+ * Links that were made, kept to be sent again where WIRE section 1 allows it: same parent, same receiver, same limits, the
+ * same WIT signs, and 5 s are left; never one with `rte` or `once`. Bounded; the oldest goes first.
  */
 import { mintLink, type OutgoingChain, type VerifiedChain, type VerifiedRoot } from '../../delegation/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
@@ -15,6 +15,12 @@ export interface LinkOrder {
   readonly parent: VerifiedRoot | VerifiedChain;
   readonly to: SpiffeId;
   readonly narrowTo: readonly string[] | null;
+  /** Limits on who follows, of the edge (`del_max_depth`, `next`). */
+  readonly maxDepth: number | null;
+  readonly next: readonly SpiffeId[] | null;
+  /** What the route binds the link to; with either of them it is made for this one call. */
+  readonly rte: string | null;
+  readonly once: string | null;
   readonly signer: IssuedIdentity;
   readonly nowS: number;
 }
@@ -30,12 +36,15 @@ export interface LinkCache {
 
 export function createLinkCache(random: (bytes: number) => Buffer): LinkCache {
   const kept = new Map<string, OutgoingChain>();
+  const make = (order: LinkOrder): OutgoingChain => mintLink({ ...order, jti: random(JTI_BYTES) });
   return {
-    get({ parent, to, narrowTo, signer, nowS }) {
-      const key = keyOf(parent, to, signer, narrowTo);
+    get(order) {
+      const { rte, once, nowS } = order;
+      if (rte !== null || once !== null) return { chain: make(order), isNew: true };
+      const key = keyOf(order);
       const before = kept.get(key);
       if (before !== undefined && before.expS - nowS >= REUSE_LEFT_S) return { chain: before, isNew: false };
-      const chain = mintLink({ parent, to, signer, nowS, jti: random(JTI_BYTES), narrowTo });
+      const chain = make(order);
       kept.delete(key);
       if (kept.size >= MAX_LINKS_KEPT) kept.delete(kept.keys().next().value as string);
       kept.set(key, chain);
@@ -52,12 +61,8 @@ export function createLinkCache(random: (bytes: number) => Buffer): LinkCache {
  * INVARIANT: all that the link's claims follow from, but the time. The scope stands last, behind a sign that no scope token
  * holds: nothing that is asked can look like another order.
  */
-function keyOf(
-  parent: LinkOrder['parent'],
-  to: SpiffeId,
-  { witS256 }: IssuedIdentity,
-  narrowTo: LinkOrder['narrowTo'],
-): string {
+function keyOf({ parent, to, signer, maxDepth, next, narrowTo }: LinkOrder): string {
+  const limits = `${maxDepth ?? 'all'} ${next === null ? 'all' : `"${next.join(',')}`}`;
   const scope = narrowTo === null ? 'all' : `"${narrowTo.join(' ')}`;
-  return `${parent.chainId.toString('base64url')} ${to} ${witS256} ${scope}`;
+  return `${parent.chainId.toString('base64url')} ${to} ${signer.witS256} ${limits} ${scope}`;
 }

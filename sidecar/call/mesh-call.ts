@@ -1,6 +1,8 @@
 /** One call as the steps of `call/` know it: what stands behind the `Call` that `wire/` carries around. */
 import type { RevocableFacts, VerifiedChain, VerifiedRoot } from '../../delegation/index.ts';
 import type { BehalfError } from '../../errors/index.ts';
+import type { SpiffeId } from '../../identity/index.ts';
+import type { RouteDemands } from '../../policy/index.ts';
 import type { HopRecord } from '../report/hop-record.ts';
 import type { Audience, Call, Peer } from './seam.ts';
 
@@ -26,6 +28,11 @@ export interface Outgoing {
   readonly peer: Peer;
   readonly parent: VerifiedRoot | VerifiedChain | null;
   readonly narrowTo: readonly string[] | null;
+  /** Limits of the edge on who follows; null where it sets none. */
+  readonly maxDepth: number | null;
+  readonly next: readonly SpiffeId[] | null;
+  /** What the route called demands of the link. */
+  readonly demands: RouteDemands;
   readonly record: HopRecord;
   readonly parentHop: string | null;
   readonly request: string;

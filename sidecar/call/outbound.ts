@@ -5,12 +5,12 @@
 import type { VerifiedChain, VerifiedRoot } from '../../delegation/index.ts';
 import { type DelegationHop, formatHop } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
-import { edgeOf, narrowOver, ownScopesOf } from '../../policy/index.ts';
+import { demandsOfCall, edgeOf, narrowOver, ownScopesOf } from '../../policy/index.ts';
 import { stripMeshHeaders } from '../facts/index.ts';
 import { type HopRecord, newHopRecord, noteDelegation } from '../report/hop-record.ts';
 import { narrowedTo, readAskedScope } from './asked-scope.ts';
 import type { CallEnvironment } from './environment.ts';
-import type { HeaderList, RequestHead } from './head.ts';
+import { type HeaderList, pathOfTarget, type RequestHead } from './head.ts';
 import { type MeshCall, newMeshCall, type Outgoing } from './mesh-call.ts';
 import type { Peer, SendFacts, Verdict } from './seam.ts';
 import { checkFresh, checkOwnStanding, ownSigner } from './standing.ts';
@@ -24,6 +24,15 @@ interface Found {
   readonly request: string;
 }
 
+/** A call as it is about to go on. */
+interface Onward {
+  readonly peer: Peer;
+  readonly record: HopRecord;
+  readonly head: RequestHead;
+  /** The app's wish for less. */
+  readonly asked: readonly string[] | null;
+}
+
 /** Judges one call of the app; never throws. */
 export async function judgeOutbound(env: CallEnvironment, head: RequestHead, to: Peer | null): Promise<Verdict> {
   const peer = to ?? env.peerNamed(head.authority);
@@ -34,7 +43,7 @@ export async function judgeOutbound(env: CallEnvironment, head: RequestHead, to:
     checkOwnStanding(env);
     const asked = readAskedScope(head.headers);
     const found = await findDelegation(env, head, peer, record);
-    call.outgoing = goOn(env, found, peer, record, asked);
+    call.outgoing = goOn(env, found, { peer, record, head, asked });
     call.delegated = true;
     call.revocable = found.parent.revocable;
     return { kind: 'forward', call, target: { kind: 'peer', peer }, head: peerHead(head, peer, to !== null) };
@@ -78,17 +87,19 @@ async function findDelegation(env: CallEnvironment, head: RequestHead, peer: Pee
   if (compiled === null) throw new BehalfError('snapshot_stale', { why: 'no snapshot' });
   const scopes = ownScopesOf(compiled, env.me, peer.id);
   if (scopes === null) throw new BehalfError('delegation_missing', { to: peer.id });
-  const parent = await env.roots.forOwn(peer.id, scopes);
+  const { fresh } = demandsOfCall(compiled, peer.id, head.method, pathOfTarget(head.target));
+  const parent = await env.roots.forOwn(peer.id, scopes, fresh);
   return { parent, carrier: 'own', parentHop: null, request: record.hop.request };
 }
 
-/** What the call goes on with: the edge must exist, and what it lets through is what is left; `asked` is the app's wish for less. */
+/**
+ * What the call goes on with: the edge must exist and says what it lets through, the app what it asks of that, and the route
+ * what it demands.
+ */
 export function goOn(
   env: CallEnvironment,
   { parent, carrier, parentHop, request }: Found,
-  peer: Peer,
-  record: HopRecord,
-  asked: readonly string[] | null,
+  { peer, record, head, asked }: Onward,
 ): Outgoing {
   noteDelegation(record, parent);
   record.carrier = carrier;
@@ -104,7 +115,19 @@ export function goOn(
   if (edge === null) throw new BehalfError('policy_denied', { why: 'no edge', from: env.me, to: peer.id });
   const narrowTo = narrowedTo(asked, narrowOver(edge, parent.scope));
   record.scope = narrowTo.join(' ');
-  return { peer, parent, narrowTo, record, parentHop, request, attempts: 0 };
+  return {
+    peer,
+    parent,
+    narrowTo,
+    // A limit that an earlier link has set already, or a lower one, is not said again.
+    maxDepth: edge.max_depth !== null && edge.max_depth < parent.maxDepth ? edge.max_depth : null,
+    next: edge.next,
+    demands: demandsOfCall(compiled, peer.id, head.method, pathOfTarget(head.target)),
+    record,
+    parentHop,
+    request,
+    attempts: 0,
+  };
 }
 
 /** The head that the peer gets, without what the connection adds: no carrier of ours leaves, used or not. */
@@ -121,12 +144,16 @@ export function sendFields(env: CallEnvironment, call: MeshCall, connection: Sen
   const { outgoing } = call;
   if (outgoing === null || outgoing.parent === null)
     throw new BehalfError('internal', { why: 'no delegation to send' });
-  const { parent, peer, narrowTo, record } = outgoing;
+  const { parent, peer, narrowTo, maxDepth, next, demands, record } = outgoing;
   noteAttempt(env, outgoing, connection);
   const { chain, isNew } = env.links.get({
     parent,
     to: peer.id,
     narrowTo,
+    maxDepth,
+    next,
+    rte: demands.rte,
+    once: demands.once ? connection.peerCertificateS256 : null,
     signer: connection.identity,
     nowS: env.nowS(),
   });

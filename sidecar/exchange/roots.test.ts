@@ -88,7 +88,7 @@ test('another token or another scope gets another root', async () => {
   const first = await roots.forToken('t', ['a'], false);
   expect(await roots.forToken('u', ['a'], false)).not.toBe(first);
   expect(await roots.forToken('t', ['a', 'b'], false)).not.toBe(first);
-  expect(await roots.forOwn(to, ['a'])).not.toBe(first);
+  expect(await roots.forOwn(to, ['a'], false)).not.toBe(first);
   expect(asked.length).toBe(4);
 });
 
@@ -145,11 +145,11 @@ test('a root of a key that is not the authority’s is refused', async () => {
 });
 
 test('an own root is bound to the WIT: after a renewal it is asked for anew, with the new one', async () => {
-  await roots.forOwn(to, ['a']);
-  await roots.forOwn(to, ['a']);
+  await roots.forOwn(to, ['a'], false);
+  await roots.forOwn(to, ['a'], false);
   expect(asked.length).toBe(1);
   await identity.renew();
-  await roots.forOwn(to, ['a']);
+  await roots.forOwn(to, ['a'], false);
   expect(asked.map(({ subjectToken }) => subjectToken).at(-1)).toBe(identity.current().wit);
   expect(asked.length).toBe(2);
 });
@@ -160,6 +160,6 @@ test('a WIT that was replaced while it was under way is tried once more with the
     if (order.subjectToken !== identity.current().wit) throw new BehalfError('entry_proof_invalid');
     return mint();
   };
-  await roots.forOwn(to, ['a']);
+  await roots.forOwn(to, ['a'], false);
   expect(asked.length).toBe(2);
 });

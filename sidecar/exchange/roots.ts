@@ -104,7 +104,8 @@ export function createRoots({ exchange, identity, nowS, reuseS, context }: Roots
       // The token itself is not kept: its hash names it.
       return obtain(`token ${hash('sha256', token, 'base64url')} ${[...scopes].sort().join(' ')}`, () => mint(order));
     },
-    forOwn(to: SpiffeId, scopes) {
+    forOwn(to: SpiffeId, scopes, fresh) {
+      if (fresh) return mintOwn(to, scopes);
       const { witS256 } = identity.current();
       return obtain(`own ${witS256} ${to} ${[...scopes].sort().join(' ')}`, () => mintOwn(to, scopes));
     },

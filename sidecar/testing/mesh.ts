@@ -18,6 +18,7 @@ import { createTestIssuer, type TestIdentity, type TestIssuer } from '../../iden
 import { type PolicySnapshot, signSnapshot } from '../../policy/index.ts';
 import {
   auditIntake,
+  type ChainBody,
   type ConnectionRefused,
   type Event,
   type Hop,
@@ -38,6 +39,8 @@ export interface TestMesh {
   readonly authorityAddress: string;
   /** Every event that was reported, in order of arrival. */
   readonly events: Event[];
+  /** Every chain body that was reported. */
+  readonly chains: ChainBody[];
   hops(): Hop[];
   ends(): HopEnd[];
   refusedConnections(): ConnectionRefused[];
@@ -85,7 +88,8 @@ export async function startTestMesh(snapshot: PolicySnapshot): Promise<TestMesh>
   });
   const folder = mkdtempSync(join(tmpdir(), 'behalf-sidecar-'));
   const events: Event[] = [];
-  const collector = await startCollector(issuer, keys, snapshot, events, log);
+  const chains: ChainBody[] = [];
+  const collector = await startCollector(issuer, keys, snapshot, { events, chains }, log);
   const authority = await startAuthority(issuer, keys.root, log);
   const stops: (() => Promise<void>)[] = [];
   const id = (name: string) => parseSpiffeId(`spiffe://${snapshot.trust_domain}/${name}`);
@@ -95,6 +99,7 @@ export async function startTestMesh(snapshot: PolicySnapshot): Promise<TestMesh>
     collectorAddress: collector.address,
     authorityAddress: authority.address,
     events,
+    chains,
     hops: () => events.flatMap((event) => (event.body === 'hop' ? [event.hop] : [])),
     ends: () => events.flatMap((event) => (event.body === 'hopEnd' ? [event.hopEnd] : [])),
     refusedConnections: () =>
@@ -175,7 +180,7 @@ async function startCollector(
   issuer: TestIssuer,
   keys: Keys,
   first: PolicySnapshot,
-  events: Event[],
+  { events, chains }: Pick<TestMesh, 'events' | 'chains'>,
   log: pino.Logger,
 ) {
   const identity = await issuer.issue(`spiffe://${issuer.trustDomain}/behalf/collector`);
@@ -192,6 +197,7 @@ async function startCollector(
       stream.on('data', (request) => {
         const taken = request.events.map(decodeEvent);
         events.push(...taken);
+        chains.push(...request.chains);
         const last = taken.at(-1);
         if (last !== undefined) stream.write({ epoch: last.epoch, storedThrough: last.seq });
       });
