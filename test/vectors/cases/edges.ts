@@ -1,6 +1,6 @@
 /** Chains that verify, each at one edge: the last value that is allowed, or what looks wrong and is not. */
 import type { VectorRevocation } from '../../../delegation/index.ts';
-import { type ForgedChain, type Forgery, forge } from '../../../delegation/test-forge.ts';
+import type { Forgery } from '../../../delegation/test-forge.ts';
 import type { TestMesh } from '../../../delegation/test-mesh.ts';
 import {
   ALL,
@@ -14,7 +14,6 @@ import {
   lastLink,
   lastText,
   lastWit,
-  names,
   oneHop,
   prefixedHop,
   publicJwkOf,
@@ -25,6 +24,7 @@ import {
   witFor,
 } from './case.ts';
 import { elements, members } from './json.ts';
+import { chainOfSize, linkOfSize } from './sizes.ts';
 
 type Row = readonly [name: string, says: string, chain: ChainCase['chain'], scope?: string, depth?: number];
 
@@ -230,11 +230,11 @@ const ROWS: readonly Row[] = [
   [
     'good-eight-links-of-16384-bytes',
     'The three values together, separators included, have at most 16384 bytes.',
-    largest,
+    chainOfSize(16_384),
     ALL,
     8,
   ],
-  ['good-link-of-1536-bytes', 'A link has at most 1536 bytes.', linkOf(1536)],
+  ['good-link-of-1536-bytes', 'A link has at most 1536 bytes.', linkOfSize(1536)],
   [
     'good-own-root-empty-tctx',
     'Its `tctx` has at most `max_depth` and `purpose`.',
@@ -341,38 +341,6 @@ function deferredChain(mesh: TestMesh): Forgery {
       { to: 'payments', claims: { del_depth: 5 } },
     ],
   };
-}
-
-/** A root filled up until the three values together are as long as they may be. */
-function largest(mesh: TestMesh): Forgery {
-  return filled(mesh, 16_384, (pad) => ({
-    root: { later: 'x'.repeat(pad) },
-    hops: names(8).map((hop, i) => (i === 7 ? hop : { ...hop, claims: { rte: 'x'.repeat(540) } })),
-  }));
-}
-
-function linkOf(size: number) {
-  return (mesh: TestMesh): Forgery =>
-    filled(
-      mesh,
-      size,
-      (pad) => ({ hops: [{ to: 'orders', claims: { rte: 'x'.repeat(pad) } }, { to: 'payments' }] }),
-      ({ delegationChain }) => delegationChain.indexOf(','),
-    );
-}
-
-/** The forgery of the padding that gives that size. Base64url grows by one or two characters a byte. */
-function filled(
-  mesh: TestMesh,
-  size: number,
-  forgery: (pad: number) => Forgery,
-  sizeOf: (chain: ForgedChain) => number = (chain) => Object.values(chain).join('').length,
-): Forgery {
-  const start = Math.floor(((size - sizeOf(forge(mesh, forgery(0)))) * 3) / 4) - 3;
-  for (let pad = Math.max(0, start); pad < start + 8; pad++) {
-    if (sizeOf(forge(mesh, forgery(pad))) === size) return forgery(pad);
-  }
-  throw new Error(`no padding gives ${size} bytes`);
 }
 
 function keysAmongOthers(mesh: TestMesh): ReturnType<Extract<ChainCase['call'], (...args: never[]) => unknown>> {

@@ -1,5 +1,6 @@
 /** Steps 1 and 2: the headers as values, their sizes and counts, and the peer. */
 import { asIs, bad, type ChainCase, lastLink, names, oneHop, root } from './case.ts';
+import { chainOfSize } from './sizes.ts';
 
 const TOGETHER = 'The three values together, separators included, have at most 16384 bytes.';
 const EACH = 'Where some of the three are present, each is, and none is empty.';
@@ -192,6 +193,12 @@ export const FORM_CASES: readonly ChainCase[] = [
     expect: bad('delegation_malformed'),
   },
   { name: 'too-large-together', says: TOGETHER, chain: eightLinks, expect: bad('delegation_too_large') },
+  {
+    name: 'too-large-together-by-one',
+    says: TOGETHER,
+    chain: chainOfSize(16_385),
+    expect: bad('delegation_too_large'),
+  },
   {
     name: 'no-peer',
     says: 'A peer without a certificate is `peer_unauthenticated`.',

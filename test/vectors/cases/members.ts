@@ -131,6 +131,12 @@ const ROOT: readonly Row[] = [
     'delegation_malformed',
   ],
   [
+    'malformed-own-root-purpose-number',
+    TYPES,
+    root((mesh) => ({ sub: id(mesh, 'storefront'), tctx: { purpose: 1 } })),
+    'delegation_malformed',
+  ],
+  [
     'malformed-own-root-with-details',
     OWN,
     root((mesh) => ({ sub: id(mesh, 'storefront'), tctx: { authorization_details: [] } })),

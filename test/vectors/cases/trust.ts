@@ -244,6 +244,13 @@ export const TRUST_CASES: readonly ChainCase[] = [
     expect: bad('delegation_replayed'),
   },
   {
+    name: 'hop-far-older-than-the-window',
+    says: 'A hop id is 6 bytes drawn once a sending worker, then a 48-bit counter, most significant byte first.',
+    chain: asIs,
+    call: { seen_hops: [hopWithCounter(2 ** 47)] },
+    expect: bad('delegation_replayed'),
+  },
+  {
     name: 'hop-seen-among-others',
     says: HOP_SEEN,
     chain: asIs,
