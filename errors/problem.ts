@@ -34,7 +34,11 @@ export function problemOf(error: BehalfError, hop: string | null): Problem {
   };
 }
 
-/** The same as the bytes of a body; send it with `PROBLEM_CONTENT_TYPE` and the problem's status. */
-export function problemBody(error: BehalfError, hop: string | null): Buffer {
-  return Buffer.from(JSON.stringify(problemOf(error, hop)), 'utf8');
+/**
+ * The same as the bytes of a body, a line; send it with `PROBLEM_CONTENT_TYPE`. Where the answer's status is not the code's
+ * own, give it: both must say the same (RFC 9457 section 3.1.2).
+ */
+export function problemBody(error: BehalfError, hop: string | null, status: number | null = null): Buffer {
+  const problem = problemOf(error, hop);
+  return Buffer.from(`${JSON.stringify(status === null ? problem : { ...problem, status })}\n`, 'utf8');
 }

@@ -6,20 +6,15 @@ import { BehalfError } from '../../errors/index.ts';
 import type { CallEnvironment } from './environment.ts';
 import type { HeaderList } from './head.ts';
 
-const BEARER = 'bearer ';
-const DPOP = 'dpop ';
-/** A longer one is no token of ours. */
+/** A longer one is no token of ours, and a shorter one no signed JWT. */
 const MAX_TOKEN_LENGTH = 8_192;
+const MIN_TOKEN_LENGTH = 64;
 
 /** @throws {BehalfError} `delegation_malformed` for an RFC 9068 JWT with our authority's `iss` */
 export function checkNoAccessToken({ identity }: CallEnvironment, headers: HeaderList): void {
   for (let i = 0; i < headers.length; i += 2) {
     if (headers[i] !== 'authorization') continue;
-    const value = headers[i + 1] as string;
-    const scheme = value.slice(0, BEARER.length).toLowerCase();
-    const token =
-      scheme === BEARER ? value.slice(BEARER.length) : scheme.startsWith(DPOP) ? value.slice(DPOP.length) : null;
-    if (token !== null && issuerOf(token.trim()) === identity.bundle().issuer) {
+    if (holdsTokenOf(headers[i + 1] as string, identity.bundle().issuer)) {
       throw new BehalfError('delegation_malformed', {
         object: 'authorization',
         why: 'an access token inside the mesh',
@@ -28,9 +23,24 @@ export function checkNoAccessToken({ identity }: CallEnvironment, headers: Heade
   }
 }
 
+/** Whatever the scheme is called and however it is spaced: each word of the value that might be a JWT is looked at. */
+function holdsTokenOf(value: string, issuer: string): boolean {
+  for (let start = 0, at = 0; at <= value.length; at += 1) {
+    if (at < value.length && !isBetweenWords(value.charCodeAt(at))) continue;
+    if (at > start && issuerOf(value.slice(start, at)) === issuer) return true;
+    start = at + 1;
+  }
+  return false;
+}
+
+/** Space, tab, comma, and what quotes or assigns a parameter. */
+function isBetweenWords(code: number): boolean {
+  return code === 0x20 || code === 0x09 || code === 0x2c || code === 0x22 || code === 0x3d;
+}
+
 /** The `iss` that a JWT claims, or null for anything else. Nothing is verified: a claim suffices to refuse. */
 function issuerOf(token: string): string | null {
-  if (token.length > MAX_TOKEN_LENGTH) return null;
+  if (token.length > MAX_TOKEN_LENGTH || token.length < MIN_TOKEN_LENGTH) return null;
   const parts = token.split('.');
   if (parts.length !== 3) return null;
   try {

@@ -85,8 +85,9 @@ export async function startLocalApi(options: LocalApiOptions): Promise<LocalApi>
           inbound = contextOf(request);
           return send(response, jsonAnswer(delegationView(inbound)));
         case 'POST /access/v1/evaluation': {
-          inbound = contextOf(request);
           const body = await readBody(request);
+          // Not before: a body may take its time, and what is withdrawn meanwhile must count.
+          inbound = contextOf(request);
           return send(response, jsonAnswer(await evaluate(deps, inbound, body)), requestIdOf(request));
         }
         case 'GET /.well-known/authzen-configuration':
@@ -181,7 +182,7 @@ function authzenMetadata(address: string): object {
 }
 
 function jsonAnswer(value: object): Answer {
-  return { status: 200, contentType: 'application/json', body: Buffer.from(JSON.stringify(value), 'utf8') };
+  return { status: 200, contentType: 'application/json', body: Buffer.from(`${JSON.stringify(value)}\n`, 'utf8') };
 }
 
 function send(response: ServerResponse, { status, contentType, body }: Answer, requestId: string | null = null): void {

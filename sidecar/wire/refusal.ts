@@ -30,7 +30,8 @@ export function refusalAnswer(error: BehalfError, { audience, protocol, hop, fie
     return { head: { status: 200, headers }, body: EMPTY };
   }
   headers.push('content-type', PROBLEM_CONTENT_TYPE, 'cache-control', 'no-store');
-  return { head: { status: statusFor(error.code, audience), headers }, body: problemBody(error, hop) };
+  const status = statusFor(error.code, audience);
+  return { head: { status, headers }, body: problemBody(error, hop, status) };
 }
 
 /** `grpc-status` and its companions, for a head without body or for trailers. */
@@ -53,13 +54,13 @@ function statusFor(code: ErrorCode, audience: Audience): number {
 
 /**
  * What a client outside sees: the mesh's inner codes become `delegation_refused`; what is about its own credential or
- * request, or says to come back later, stays.
+ * request, or says to come back later, stays. Of details only those that are about its own request: others name services.
  */
 function hideInner(error: BehalfError): BehalfError {
   const { group } = ERROR_TABLE[error.code];
   const inner = group === 'peer' || group === 'identity' || error.code === 'route_unknown' || group === 'delegation';
-  if (!inner || error.code === 'delegation_missing') return error;
-  return new BehalfError('delegation_refused');
+  if (error.code !== 'delegation_missing' && inner) return new BehalfError('delegation_refused');
+  return group === 'availability' ? new BehalfError(error.code) : error;
 }
 
 /** What `createRefuser` needs to know of the sidecar's entry. */
