@@ -6,6 +6,7 @@ import type { OwnIdentity } from '../identity/own/index.ts';
 import { challengeFor } from './call/challenge.ts';
 import type { CallHooks, ConnectionRefusal, Peer } from './call/seam.ts';
 import type { AppConfig, ResolvedSidecarConfig } from './config.ts';
+import { type HeldPort, type HeldPorts, holdPort } from './listen/held-port.ts';
 import { listenMesh } from './listen/mesh.ts';
 import { type Listener, listenPlain } from './listen/plain.ts';
 import type { RevokedPeers } from './listen/revoked-peers.ts';
@@ -35,6 +36,8 @@ export interface DataPlaneOptions {
   readonly identity: OwnIdentity;
   readonly hooks: CallHooks;
   readonly peers: readonly Peer[];
+  /** The app's own ports; served from here on, and closed here. */
+  readonly held: HeldPorts;
   readonly guard: UidGuard;
   readonly revoked: RevokedPeers;
   endpointsOf(peer: Peer): readonly string[];
@@ -48,6 +51,7 @@ export async function startDataPlane({
   identity,
   hooks,
   peers,
+  held,
   guard,
   revoked,
   endpointsOf,
@@ -73,9 +77,9 @@ export async function startDataPlane({
     return listener;
   };
 
-  async function openLocal(listen: string, peer: Peer | null): Promise<string> {
-    const options = { listen, kind: 'local' as const, guard, onRefused, log };
-    const listener = await listenPlain({
+  function serveLocal(port: HeldPort, peer: Peer | null): string {
+    const options = { port, kind: 'local' as const, guard, onRefused, log };
+    const listener = listenPlain({
       ...options,
       onRequest: (asker) => relay.carry(asker, () => hooks.onOutbound(asker.head, peer)),
     });
@@ -83,14 +87,15 @@ export async function startDataPlane({
   }
 
   try {
-    const addresses: Record<string, string> = {};
-    for (const [i, peer] of peers.entries()) {
-      const listen = config.peers[i]?.listen;
-      if (listen !== undefined) addresses[peer.name] = await openLocal(listen, peer);
-    }
-    const shared = config.shared === undefined ? null : await openLocal(config.shared.listen, null);
     const mesh = config.mesh === undefined ? null : opened(await openMesh(config.mesh.listen)).address;
     const entry = config.entry === undefined ? null : opened(await openEntry(config.entry.listen)).address;
+    // Last: calls may be waiting on these, and go out at once.
+    const addresses: Record<string, string> = {};
+    for (const [i, peer] of peers.entries()) {
+      const port = held.peers[i] ?? null;
+      if (port !== null) addresses[peer.name] = serveLocal(port, peer);
+    }
+    const shared = held.shared === null ? null : serveLocal(held.shared, null);
     return { addresses: { mesh, entry, shared, peers: addresses }, close };
   } catch (thrown) {
     await close();
@@ -109,9 +114,9 @@ export async function startDataPlane({
     });
   }
 
-  function openEntry(listen: string): Promise<Listener> {
+  async function openEntry(listen: string): Promise<Listener> {
     return listenPlain({
-      listen,
+      port: await holdPort(listen, { log }),
       kind: 'entry',
       guard: { active: false, admit: () => true },
       onRequest: (asker, socket) => relay.carry(asker, () => hooks.onEntry(asker.head, socket.remoteAddress ?? '')),

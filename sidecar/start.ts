@@ -15,6 +15,7 @@ import type { CallHooks, ConnectionRefusal, Peer } from './call/seam.ts';
 import { type PeerConfig, type ResolvedSidecarConfig, resolveConfig, type SidecarConfig } from './config.ts';
 import { startDataPlane } from './data-plane.ts';
 import { type FullMode, startFullMode } from './full-mode.ts';
+import { type HeldPorts, holdAppPorts } from './listen/held-port.ts';
 import { NOBODY_REVOKED } from './listen/revoked-peers.ts';
 import { createUidGuard } from './listen/uid-guard.ts';
 import { startLocalApi } from './local-api/index.ts';
@@ -36,6 +37,8 @@ export interface SidecarReady {
 export interface SidecarDeps {
   readonly log: Logger;
   readonly signal: AbortSignal;
+  /** How long the app's calls wait for an identity before they get `trust_unavailable`; 10 s. */
+  readonly holdMs?: number;
 }
 
 export interface RunningSidecar {
@@ -49,29 +52,37 @@ export interface RunningSidecar {
  *   `data_directory_unusable`
  */
 export async function startSidecar(config: SidecarConfig, deps: SidecarDeps): Promise<RunningSidecar> {
-  checkConfig(resolveConfig(config));
-  const { log, signal } = deps;
-  const identity = await openIdentity({ trust: config.trust, dataDir: config.dataDir, log, signal });
+  const held = await holdAppPorts(checkConfig(resolveConfig(config)), deps);
   try {
-    return await runSidecar(config, identity, deps);
+    const { log, signal } = deps;
+    const identity = await openIdentity({ trust: config.trust, dataDir: config.dataDir, log, signal });
+    try {
+      return await runSidecar(config, identity, deps, held);
+    } catch (thrown) {
+      await identity.close();
+      throw thrown;
+    }
   } catch (thrown) {
-    await identity.close();
+    held.close();
     throw thrown;
   }
 }
 
-/** The same with an identity that is already there; it is closed with the sidecar. */
+/** The same with an identity that is already there, and the app's ports where they are open; closed with the sidecar. */
 export async function runSidecar(
   given: SidecarConfig,
   identity: OwnIdentity,
   deps: SidecarDeps,
+  heldSoFar: HeldPorts | null = null,
 ): Promise<RunningSidecar> {
   const config = checkConfig(resolveConfig(given));
   const me = parseSpiffeId(config.service);
   if (identity.spiffeId !== me) throw new BehalfError('config_invalid', { service: me, issued: identity.spiffeId });
   const ends: End[] = [];
   try {
-    const ready = await openParts(config, identity, deps, ends);
+    const held = heldSoFar ?? (await holdAppPorts(config, deps));
+    ends.push(held.close);
+    const ready = await openParts(config, identity, held, deps, ends);
     const closed = whenAborted(deps.signal).then(async () => {
       await closeAll(ends, deps.log);
       await identity.close();
@@ -90,6 +101,7 @@ type End = () => void | Promise<void>;
 async function openParts(
   config: ResolvedSidecarConfig,
   identity: OwnIdentity,
+  held: HeldPorts,
   { log, signal: stopping }: SidecarDeps,
   ends: End[],
 ): Promise<SidecarReady> {
@@ -125,6 +137,7 @@ async function openParts(
     identity,
     hooks: full?.hooks ?? mtlsHooks(identity, reporter, peerNamed),
     peers,
+    held,
     guard: createUidGuard({ allowedUid: config.allowedUid ?? null, log }),
     revoked: full?.revoked ?? NOBODY_REVOKED,
     endpointsOf: full?.endpointsOf ?? noEndpoints,
@@ -132,6 +145,7 @@ async function openParts(
     log,
   });
   ends.push(plane.close);
+  await recordHeldBack(held, onRefused, log);
   await reporter.record({ body: 'part', part: { state: 'started', detail: 'sidecar' } }).catch((thrown) => {
     // A full spool denies calls until there is room; the sidecar itself goes on.
     log.error({ err: thrown }, 'start could not be put on record');
@@ -153,6 +167,21 @@ function spoolOptions({ audit }: ResolvedSidecarConfig) {
       ? {}
       : { maxBytes, segmentBytes: Math.min(MAX_SEGMENT_BYTES, Math.floor(maxBytes / 4)) }),
   };
+}
+
+/** What the app was refused before there was an identity to report with. */
+async function recordHeldBack(
+  held: HeldPorts,
+  onRefused: (refused: ConnectionRefusal) => Promise<void>,
+  log: Logger,
+): Promise<void> {
+  const error = new BehalfError('trust_unavailable', { why: 'the sidecar had no identity yet' });
+  try {
+    for (const address of held.takeRefused())
+      await onRefused({ listener: 'local', error, address, peer: '', peerSerialHex: '' });
+  } catch (thrown) {
+    log.warn({ err: thrown }, 'calls refused before the identity came could not be put on record');
+  }
 }
 
 async function closeAll(ends: End[], log: Logger): Promise<void> {

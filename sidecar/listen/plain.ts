@@ -2,24 +2,25 @@
  * A plain port that speaks HTTP/1.1 and HTTP/2 with prior knowledge (RFC 9113 section 3.3), told apart by the first bytes:
  * the app's own ports, and the entry listener.
  */
-import { createServer, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { BehalfError } from '../../errors/index.ts';
 import type { ConnectionRefusal } from '../call/seam.ts';
-import { listenAt } from '../wire/address.ts';
 import type { Asker } from '../wire/exchange.ts';
 import { MAX_HEAD_BYTES } from '../wire/fields.ts';
 import { createHttp1Server } from '../wire/http1/server.ts';
 import { type Http2Connection, takeHttp2 } from '../wire/http2/server.ts';
 import { refusalAnswer } from '../wire/refusal.ts';
 import { afterFirstBytes } from './first-bytes.ts';
+import type { HeldPort } from './held-port.ts';
 import type { UidGuard } from './uid-guard.ts';
 
 /** Connections at once; further ones are closed unanswered. */
 const MAX_CONNECTIONS = 8_192;
 
 export interface PlainListenerOptions {
-  readonly listen: string;
+  /** Closed with the listener. */
+  readonly port: HeldPort;
   readonly kind: 'local' | 'entry';
   readonly guard: UidGuard;
   onRequest(asker: Asker, socket: Socket): void;
@@ -35,8 +36,9 @@ export interface Listener {
   destroy(): void;
 }
 
-export async function listenPlain(options: PlainListenerOptions): Promise<Listener> {
-  const { kind, guard, log } = options;
+/** Serves a port. */
+export function listenPlain(options: PlainListenerOptions): Listener {
+  const { port, kind, guard, log } = options;
   const sockets = new Set<Socket>();
   const sessions = new Set<Http2Connection>();
   const refusedSockets = new WeakSet<Socket>();
@@ -99,18 +101,17 @@ export async function listenPlain(options: PlainListenerOptions): Promise<Listen
       });
   }
 
-  const server = createServer({ noDelay: true }, onConnection);
-  server.maxConnections = MAX_CONNECTIONS;
-  const address = await listenAt(server, options.listen);
+  port.server.maxConnections = MAX_CONNECTIONS;
+  port.serve(onConnection);
   return {
-    address,
+    address: port.address,
     drain() {
-      server.close();
+      port.server.close();
       http1.close();
       for (const session of sessions) session.drain();
     },
     destroy() {
-      server.close();
+      port.close();
       for (const socket of sockets) socket.destroy();
     },
   };
