@@ -39,6 +39,8 @@ const MIN_STORED_LIFE_S = 2;
 /** Refusals that no repetition mends; anything else may be an outage. */
 const FINAL: readonly ErrorCode[] = [
   'attestation_failed',
+  // A banned workload, or an identity that was taken back: an operator decides when there is another.
+  'peer_revoked',
   'entry_not_found',
   'csr_invalid',
   'svid_invalid',
