@@ -2,7 +2,7 @@
  * A service as a user would have it: no security code. It copies `Delegation-Context` onto its own call and streams the answer
  * of `back` to its client. In `x-request` of its answer stands the id under which its sidecar put the request on record, so that
  * a client's own ledger can be held against the log. For `/fields` it also says in `x-front-fields` each header field and trailer
- * that it got itself, as they came (base64url of a JSON list).
+ * that it got itself, as they came (base64url of a JSON list). A client's `x-ask-scope` becomes `Delegation-Scope` of its own call.
  */
 import { createServer, type IncomingMessage, request } from 'node:http';
 import { pipeline } from 'node:stream';
@@ -20,7 +20,11 @@ createServer(async (incoming, answer) => {
   }
   const onward = request(new URL(incoming.url ?? '/', BACK_URL), {
     method: incoming.method ?? 'GET',
-    headers: { 'Delegation-Context': context, 'Content-Type': 'text/plain' },
+    headers: {
+      'Delegation-Context': context,
+      'Content-Type': 'text/plain',
+      ...(incoming.headers['x-ask-scope'] === undefined ? {} : { 'Delegation-Scope': incoming.headers['x-ask-scope'] }),
+    },
   });
   onward.on('response', (response) => {
     answer.writeHead(response.statusCode ?? 502, {
