@@ -9,7 +9,7 @@ import { afterAll, expect, test } from 'vitest';
 
 const run = promisify(execFile);
 const root = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url));
-const EXAMPLE = readFileSync(root('examples/delegation/hand-on.ts'), 'utf8');
+const EXAMPLE = readFileSync(root('delegation/example/hand-on.ts'), 'utf8');
 const PRINTS = 'spiffe://shop.example/storefront -> spiffe://shop.example/orders may orders:read\n';
 const TSC = root('node_modules/typescript/bin/tsc');
 
@@ -23,7 +23,7 @@ test('the README shows the example as it stands, and what it prints', () => {
 });
 
 test('the example runs in a checkout', async () => {
-  const { stdout } = await run(process.execPath, [root('examples/delegation/hand-on.ts')]);
+  const { stdout } = await run(process.execPath, [root('delegation/example/hand-on.ts')]);
   expect(stdout).toBe(PRINTS);
 });
 
