@@ -28,7 +28,7 @@ export const COMMANDS = {
     load: () => import('./commands/chain-show.ts'),
   },
   'chain verify': {
-    summary: 'Judge a delegation chain in a test-vector file.',
+    summary: 'Verify a chain in hand, on record or in a test vector, each check as a line.',
     load: () => import('./commands/chain-verify.ts'),
   },
   'chain diff': {

@@ -123,10 +123,12 @@ export function judgeRoot(compact: string, facts: JudgeFacts): Judged {
 export function outcomeOf(checks: readonly Check[]): Outcome {
   const refused = checks.find(({ verdict }) => verdict === 'refused');
   if (refused?.code != null) return { kind: 'refused', code: refused.code };
-  const open = checks.some(({ step, verdict }) => (step === 5 || step === 6 || step === 'log') && verdict !== 'ok');
+  const isProof = ({ step, check }: Check): boolean => step === 6 || step === 'log' || check === ROOT_SIGNATURE;
+  const open = checks.some((one) => isProof(one) && one.verdict !== 'ok');
   return { kind: open ? 'undecided' : 'holds' };
 }
 
+const ROOT_SIGNATURE = 'root: signature';
 const FORM = 'the three headers and every object in them have their form';
 const PEER = 'the TLS peer’s certificate';
 const TIMES = 'times of root, links and WITs';
@@ -180,7 +182,7 @@ const LATER: readonly (readonly [Check['step'], string])[] = [
   [3, PRESENTER],
   ...STRUCTURE.map(({ check }) => [3, check] as const),
   [4, LIVE_STATE],
-  [5, 'root: signature'],
+  [5, ROOT_SIGNATURE],
   [6, 'WITs and links: signatures'],
   [7, ROUTE],
   [8, ONCE],

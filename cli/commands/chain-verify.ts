@@ -1,25 +1,37 @@
-/** `behalf chain verify`: runs test vectors of the delegation chain through the library that the sidecars use. */
+/**
+ * `behalf chain verify`: judges a chain in hand or on record, each check as a line; or runs test vectors through the library
+ * that the sidecars use.
+ */
 import { readFileSync } from 'node:fs';
 import { type VectorResult, verifyVector } from '../../delegation/vector/verify-vector.ts';
 import { BehalfError } from '../../errors/index.ts';
+import { CHAIN_VERIFY_FLAGS, meansChain, verifyGivenChain } from '../chain/verify-command.ts';
 import { defineCommand } from '../command.ts';
 import { printable } from '../draw/style.ts';
 import { answer, say } from '../output.ts';
 
 export const command = defineCommand({
-  usage: 'chain verify --vector FILE',
-  summary:
-    'Verify the delegation chain in a test vector exactly as a sidecar would, offline, and compare with what it expects.',
-  details:
-    'With --json one line a vector: {"name","ok","code","sub","scope","depth","asExpected"}. Exit 0 if all came out as expected.',
+  usage: 'chain verify [FILE|-]',
+  summary: 'Verify a delegation chain offline as a sidecar would, each check as a line; or test vectors.',
+  details: `A chain in hand: \`behalf chain verify --bundle bundle.json FILE\`, where FILE (or - for standard input) has the lines
+\`Txn-Token: …\`, \`Delegation-Chain: …\`, \`Delegation-Credentials: …\`. What is not said (--me, --peer, --route …) is not judged.
+A recorded call: \`--from-log HOP\` takes its chain from the record, judges it as of the call, and proves that the log commits to it.
+Exit 0 if all signatures and rules hold that can be judged, 1 if not, 2 for wrong use. No token is ever shown.
+
+Test vectors: \`--vector FILE…\`. With --json one line a vector:
+{"name","ok","code","sub","scope","depth","asExpected"}. Exit 0 if all came out as expected.`,
   flags: {
     vector: { type: 'string', multiple: true, value: 'FILE', description: 'A vector file (docs/delegation-chain.md).' },
+    ...CHAIN_VERIFY_FLAGS,
   },
   positionals: [0, Number.MAX_SAFE_INTEGER],
   async run(values, more) {
+    if (meansChain(values)) {
+      if (values.vector !== undefined) throw wrong('vectors or a chain, not both');
+      return verifyGivenChain(values, more);
+    }
     const files = [...(values.vector ?? []), ...more];
-    if (files.length === 0)
-      throw new BehalfError('usage', { command: 'chain verify', why: 'name at least one --vector' });
+    if (files.length === 0) throw wrong('give --bundle and a chain, --from-log HOP, or --vector FILE');
     let asExpected = 0;
     for (const file of files) {
       const result = resultOf(file);
@@ -31,6 +43,10 @@ export const command = defineCommand({
     return asExpected === files.length ? 0 : 1;
   },
 });
+
+function wrong(why: string): BehalfError {
+  return new BehalfError('usage', { command: 'chain verify', why });
+}
 
 /** A file that is no vector is an answer too, so that the others still get theirs. */
 function resultOf(file: string): VectorResult {
