@@ -1,0 +1,216 @@
+/** One run: load and streams of ten users, the consent of one withdrawn, and how long the mesh still answered for that user. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { type ObtainedTokens, obtainTokens } from '../../../authority/headless/index.ts';
+import type { ServiceClient } from '../../../identity/mtls/index.ts';
+import type { Consents } from '../../../proto/behalf/authority/v1/authority.ts';
+import { eventually, type RecordedEvent, type RunningMesh } from '../../mesh/running-mesh.ts';
+import { CLIENT } from '../../mesh/two-services.ts';
+import type { LoadLine, LoadOrders, UserLedger } from './load.ts';
+import { type DrillUser, SCOPE } from './three-hops.ts';
+
+const LOAD = fileURLToPath(new URL('load.ts', import.meta.url));
+/** How long load runs before the withdrawal and goes on after it. */
+const BEFORE_MS = 1_500;
+const AFTER_MS = 2_000;
+/** The promise (DESIGN section 6). */
+export const WITHIN_MS = 1_000;
+
+export interface RunOptions {
+  readonly concurrency: number;
+  readonly streams: number;
+  readonly beforeMs?: number;
+}
+
+export interface RunResult {
+  readonly user: string;
+  /** From the withdrawal's being asked for, and from its answer, to the last answer or streamed byte for that user. */
+  readonly askedToLastMs: number;
+  readonly answeredToLastMs: number;
+  /** The same by each sidecar's own record: its last forwarded call, or the end of its last stream. */
+  readonly recordedToLastMs: number;
+  readonly streamsEnded: number;
+  readonly answersBefore: number;
+  readonly answersOfOthers: number;
+  readonly answersPerSecond: number;
+  /** What did not hold; empty where all did. */
+  readonly broken: readonly string[];
+}
+
+/** Whoever signed in, by user; a run uses up one of them. */
+export type Sessions = (ObtainedTokens | null)[];
+
+/** Signs in who has to, makes one run. */
+export async function measure(
+  running: RunningMesh,
+  consents: ServiceClient<Consents>,
+  { users, sessions, who }: { readonly users: readonly DrillUser[]; readonly sessions: Sessions; readonly who: number },
+  options: RunOptions,
+): Promise<RunResult> {
+  const signedIn: ObtainedTokens[] = [];
+  for (const [n, user] of users.entries()) signedIn.push(sessions[n] ?? (await signIn(running, user)));
+  for (const [n, session] of signedIn.entries()) sessions[n] = n === who ? null : session;
+  const { consentId } = signedIn[who]!;
+  const load = startLoad({
+    entry: running.service('front').entry!,
+    tokens: signedIn.map(({ accessToken }) => accessToken),
+    concurrency: options.concurrency,
+    streams: options.streams,
+  });
+  try {
+    await load.flowing;
+    await delay(options.beforeMs ?? BEFORE_MS);
+    const askedMs = now();
+    await consents.revokeConsent({ id: consentId, reason: 'drill' });
+    const answeredMs = now();
+    await delay(AFTER_MS);
+    const durationS = (now() - load.startedMs) / 1_000;
+    const ledgers = await load.stop();
+    const ends = await endsOnRecord(running, consentId, askedMs, ledgers[who]!.brokenOff);
+    return judge({ user: users[who]!.account, who, askedMs, answeredMs, ledgers, ends, durationS, options });
+  } finally {
+    load.kill();
+  }
+}
+
+interface Facts {
+  readonly user: string;
+  readonly who: number;
+  readonly askedMs: number;
+  readonly answeredMs: number;
+  readonly ledgers: readonly UserLedger[];
+  readonly ends: { readonly lastMs: number; readonly codes: ReadonlySet<string> };
+  readonly durationS: number;
+  readonly options: RunOptions;
+}
+
+function judge({ user, who, askedMs, answeredMs, ledgers, ends, durationS, options }: Facts): RunResult {
+  const mine = ledgers[who]!;
+  const others = ledgers.filter((_, n) => n !== who);
+  const lastMs = Math.max(mine.lastAnsweredMs, mine.lastStreamedMs);
+  const mineOpen = Math.ceil((options.streams - who) / ledgers.length);
+  const broken: string[] = [];
+  const hold = (isHeld: boolean, what: string): void => void (isHeld || broken.push(what));
+  hold(Math.max(lastMs, ends.lastMs) - askedMs < WITHIN_MS, `answered ${Math.round(lastMs - askedMs)} ms later`);
+  hold(mine.brokenOff === mineOpen && mine.finished === 0, `${mine.brokenOff} of ${mineOpen} streams were broken off`);
+  hold(
+    Object.keys(mine.refused).every((status) => status === '403'),
+    `refused with ${Object.keys(mine.refused)}`,
+  );
+  hold(Object.keys(mine.refused).length > 0, 'nothing was refused');
+  hold([...ends.codes].join() === 'consent_withdrawn', `streams ended with ${[...ends.codes]}`);
+  for (const { refused, brokenOff, finished } of others) {
+    hold(Object.keys(refused).length === 0, `others were refused: ${JSON.stringify(refused)}`);
+    hold(brokenOff + finished === 0, 'streams of others ended');
+  }
+  const answersOfOthers = others.reduce((sum, { answered }) => sum + answered, 0);
+  return {
+    user,
+    askedToLastMs: Math.max(0, Math.round(lastMs - askedMs)),
+    answeredToLastMs: Math.max(0, Math.round(lastMs - answeredMs)),
+    recordedToLastMs: Math.max(0, Math.round(ends.lastMs - askedMs)),
+    streamsEnded: mine.brokenOff,
+    answersBefore: mine.answered,
+    answersOfOthers,
+    answersPerSecond: Math.round((answersOfOthers + mine.answered) / durationS),
+    broken,
+  };
+}
+
+/** What the sidecars put on record of the withdrawn consent after the withdrawal was asked for. Waits for the streams' ends. */
+async function endsOnRecord(
+  { query, hops }: RunningMesh,
+  consentId: string,
+  askedMs: number,
+  streams: number,
+): Promise<Facts['ends']> {
+  const sinceUs = Math.floor(askedMs * 1_000) - 600_000_000;
+  const ids = new Set<string>();
+  let events: RecordedEvent[] = [];
+  // A stream stands on record at each of its sidecars: entry, two callers, two callees or more.
+  const ends = await eventually(async () => {
+    events = await hops(sinceUs);
+    for (const { event } of events)
+      if (event.body === 'hop' && event.hop.personal?.consentId === consentId) ids.add(idOf(event.hop.hopId));
+    const found = events.flatMap(({ event }) =>
+      event.body === 'hopEnd' && ids.has(idOf(event.hopEnd.hopId)) && event.hopEnd.code !== '' ? [event] : [],
+    );
+    return found.length >= streams * 5 ? found : null;
+  });
+  await query.summary({});
+  const forwarded = events.flatMap(({ event }) =>
+    event.body === 'hop' && event.hop.personal?.consentId === consentId && event.hop.outcome === 'OUTCOME_FORWARDED'
+      ? [event.timeUs]
+      : [],
+  );
+  const times = [...forwarded, ...ends.map(({ timeUs }) => timeUs)];
+  return {
+    lastMs: times.reduce((last, timeUs) => Math.max(last, timeUs), 0) / 1_000,
+    codes: new Set(ends.map(({ hopEnd }) => hopEnd.code)),
+  };
+}
+
+interface Load {
+  readonly startedMs: number;
+  readonly flowing: Promise<void>;
+  /** Ends it; gives each user's ledger. */
+  stop(): Promise<UserLedger[]>;
+  kill(): void;
+}
+
+function startLoad(orders: LoadOrders): Load {
+  const child: ChildProcess = spawn(process.execPath, [LOAD, JSON.stringify(orders)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const flowing = Promise.withResolvers<void>();
+  const ledger = Promise.withResolvers<UserLedger[]>();
+  createInterface({ input: child.stdout! }).on('line', (text) => {
+    const line = JSON.parse(text) as LoadLine;
+    if (line.kind === 'flowing') flowing.resolve();
+    else ledger.resolve(line.users);
+  });
+  child.on('close', (code) => {
+    const error = new Error(`the load ended with ${code}`);
+    flowing.reject(error);
+    ledger.reject(error);
+  });
+  ledger.promise.catch(() => undefined);
+  return {
+    startedMs: now(),
+    flowing: Promise.race([
+      flowing.promise,
+      delay(30_000).then(() => Promise.reject(new Error('the load does not flow'))),
+    ]),
+    stop: () => {
+      child.kill('SIGTERM');
+      return ledger.promise;
+    },
+    kill: () => void child.kill('SIGKILL'),
+  };
+}
+
+function signIn({ mesh }: RunningMesh, { account, password }: DrillUser) {
+  return obtainTokens({
+    issuer: mesh.file.authority!.issuer,
+    clientId: CLIENT.id,
+    redirectUri: CLIENT.redirectUri,
+    account,
+    password,
+    scopes: [SCOPE],
+    purpose: 'drill',
+    durationS: 3_600,
+  });
+}
+
+function idOf(hopId: Buffer): string {
+  return hopId.toString('base64url');
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+}
+
+function now(): number {
+  return performance.timeOrigin + performance.now();
+}
