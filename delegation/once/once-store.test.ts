@@ -37,3 +37,14 @@ test('for 65 s after a start, links from before it are refused', () => {
   expect(() => store.take(use('a', PEER, 1000), 1001)).toThrow(/delegation_replayed/);
   store.take(use('a', PEER, 1001), 1001);
 });
+
+test('a full store is gone through once a second at most, and takes new ids as soon as it was', () => {
+  const store = createOnceStore({ startedAtS: 0, maxEntries: 2 });
+  store.take(use('a'), 1000);
+  store.take(use('b', PEER, 1000.5), 1000.5);
+  expect(() => store.take(use('c', OTHER, 1064.9), 1064.9)).toThrow(/delegation_replay_store_full/);
+  // `a` has ended by now, but the last look was a moment ago.
+  expect(() => store.take(use('c', OTHER, 1065.1), 1065.1)).toThrow(/delegation_replay_store_full/);
+  store.take(use('c', OTHER, 1065.9), 1065.9);
+  expect(store.size).toBe(1);
+});

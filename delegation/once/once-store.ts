@@ -11,6 +11,9 @@ import { MAX_LINK_LIFE_S } from '../limits.ts';
 const DEFAULT_MAX_ONCE_PER_PEER = 10_000;
 const DEFAULT_MAX_ONCE = 200_000;
 
+/** How often all peers' ids are gone through at most, where the store is full. */
+const MIN_BETWEEN_SWEEPS_S = 1;
+
 /** How long after its end a link may still verify, and so must be remembered. */
 const GRACE_S = DEFAULT_CLOCK_RULE.graceS;
 /** How long a link from before a restart can still verify. */
@@ -46,6 +49,7 @@ export function createOnceStore({
 }): OnceStore {
   const peers = new Map<SpiffeId, Map<string, number>>();
   let size = 0;
+  let sweptS = Number.NEGATIVE_INFINITY;
 
   function forget(ids: Map<string, number>, nowS: number): void {
     for (const [jti, keepUntilS] of ids) {
@@ -55,7 +59,10 @@ export function createOnceStore({
     }
   }
 
+  /** A store that is full costs a refusal, not a sweep of everything for every link that comes. */
   function forgetAll(nowS: number): void {
+    if (nowS - sweptS < MIN_BETWEEN_SWEEPS_S) return;
+    sweptS = nowS;
     for (const [peer, ids] of peers) {
       forget(ids, nowS);
       if (ids.size === 0) peers.delete(peer);
