@@ -169,7 +169,7 @@ test('an entry without a token, with a wrong one and with two says so and how to
   const missing = await entry('/orders/1', {});
   expect(missing.status).toBe(401);
   expect(missing.headers['www-authenticate']).toBe('Bearer realm="behalf"');
-  expect(JSON.parse(missing.body)).toMatchObject({ code: 'delegation_missing', status: 403 });
+  expect(JSON.parse(missing.body)).toMatchObject({ code: 'delegation_missing', status: 401 });
   const wrong = await entry('/orders/1', { authorization: 'Bearer nonsense' });
   expect(wrong.status).toBe(401);
   expect(wrong.headers['www-authenticate']).toContain('error="invalid_token"');

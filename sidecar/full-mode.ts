@@ -69,6 +69,8 @@ export function startFullMode({ config, identity, reporter, peerNamed, log, sign
   const settings = () => state.snapshot()?.snapshot.settings ?? null;
   const { roots, closeRoots } = openRoots();
   const running = createRunningCalls({
+    onFailure: (thrown) => log.error({ err: thrown }, 'a call could not be ended cleanly'),
+    isSnapshotOver: () => nowS() > (state.snapshot()?.validUntilS ?? Number.POSITIVE_INFINITY),
     checkFresh(delegated) {
       const nowMs = performance.now();
       state.checkFresh(nowMs, 'ca');
@@ -132,7 +134,9 @@ export function startFullMode({ config, identity, reporter, peerNamed, log, sign
   });
   const stopSnapshots = state.onSnapshot(() => running.rejudge());
   const stopBundles = identity.onChange((what) => {
-    if (what === 'bundle') env.chains.clear();
+    if (what !== 'bundle') return;
+    env.chains.clear();
+    roots.clear();
   });
   const sweeper = setInterval(() => {
     env.chains.evictExpired(nowS());

@@ -5,14 +5,14 @@
 import type { VerifiedRoot } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
-import { type CompiledSnapshot, type MatchedRoute, matchRoute } from '../../policy/index.ts';
+import { type CompiledSnapshot, type Decision, type MatchedRoute, matchRoute } from '../../policy/index.ts';
 import { stripMeshHeaders } from '../facts/index.ts';
 import { newHopRecord, noteDelegation } from '../report/hop-record.ts';
 import type { CallEnvironment } from './environment.ts';
 import { type HeaderList, pathOfTarget, type RequestHead } from './head.ts';
 import { appHead } from './inbound.ts';
 import { type MeshCall, newMeshCall } from './mesh-call.ts';
-import { goOn, newRequestId, peerHead } from './outbound.ts';
+import { edgeRefusal, goOn, newRequestId, peerHead } from './outbound.ts';
 import type { Peer, Verdict } from './seam.ts';
 import { checkFresh, checkOwnStanding } from './standing.ts';
 import { revocationCode } from './streams.ts';
@@ -31,8 +31,9 @@ export async function judgeEntry(env: CallEnvironment, head: RequestHead, addres
     if (compiled === null) throw new BehalfError('snapshot_stale', { why: 'no snapshot' });
     const forward = env.entryForward;
     const route = routeOf(compiled, forward?.id ?? env.me, head);
+    noteRoute(env, call, route);
     const root = await env.roots.forToken(token, askedScopes(route), route.route.fresh);
-    take(env, call, root, route);
+    take(env, call, root);
     const clean = { ...head, headers: withoutCredential(stripped) };
     if (forward !== null) return handOn(env, call, clean, root, forward);
     decide(env, call, root, route);
@@ -103,10 +104,16 @@ function askedScopes({ route }: MatchedRoute): readonly string[] {
   return [...new Set([...route.scopes, ...route.passes])];
 }
 
-function take(env: CallEnvironment, call: MeshCall, root: VerifiedRoot, route: MatchedRoute): void {
+/** Stands on record from here on, also where the authority refuses. */
+function noteRoute(env: CallEnvironment, { records }: MeshCall, route: MatchedRoute): void {
+  const record = records[0] as MeshCall['records'][number];
+  record.route = route.name;
+  record.numbers = env.state.numbers();
+}
+
+function take(env: CallEnvironment, call: MeshCall, root: VerifiedRoot): void {
   const record = call.records[0] as MeshCall['records'][number];
   noteDelegation(record, root);
-  record.route = route.name;
   checkFresh(env);
   const hit = env.state.revocations.hit(root.revocable);
   if (hit !== null) throw new BehalfError(revocationCode(hit), { kind: hit.kind });
@@ -120,15 +127,23 @@ function decide(env: CallEnvironment, call: MeshCall, delegation: VerifiedRoot, 
   const compiled = env.state.snapshot();
   if (compiled === null) throw new BehalfError('snapshot_stale', { why: 'no snapshot' });
   record.numbers = env.state.numbers();
-  const decision = env.decisions.decide(compiled, {
-    nowS: env.nowS(),
-    caller: env.me,
-    service: env.me,
-    route,
-    delegation,
-  });
+  const decision = decisionOf(env, compiled, delegation, route);
   record.policies = decision.policies;
   if (decision.kind === 'deny') throw new BehalfError(decision.code ?? 'policy_denied', decision.detail);
+  call.stillAllowed = () => {
+    const newer = env.state.snapshot();
+    const again = newer === null ? null : decisionOf(env, newer, delegation, route);
+    return again?.kind === 'deny' ? new BehalfError(again.code ?? 'policy_denied', again.detail) : null;
+  };
+}
+
+function decisionOf(
+  env: CallEnvironment,
+  compiled: CompiledSnapshot,
+  delegation: VerifiedRoot,
+  route: MatchedRoute,
+): Decision {
+  return env.decisions.decide(compiled, { nowS: env.nowS(), caller: env.me, service: env.me, route, delegation });
 }
 
 function ownHead(env: CallEnvironment, call: MeshCall, head: RequestHead, root: VerifiedRoot): RequestHead {
@@ -160,6 +175,7 @@ function handOn(env: CallEnvironment, call: MeshCall, head: RequestHead, root: V
     { parent: root, carrier: 'entry', parentHop: hop.hop, request: hop.request },
     { peer, record, head, asked: null },
   );
+  call.stillAllowed = () => edgeRefusal(env, peer);
   return { kind: 'forward', call, target: { kind: 'peer', peer }, head: peerHead(head, peer, true) };
 }
 

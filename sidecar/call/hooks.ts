@@ -10,6 +10,7 @@ import { type AnswerHead, fieldOf, type HeaderList } from './head.ts';
 import { judgeInbound } from './inbound.ts';
 import type { MeshCall } from './mesh-call.ts';
 import { judgeOutbound, sendFields } from './outbound.ts';
+import { forgetRecorded } from './recorded-chains.ts';
 import type { Answered, Call, CallHooks, Ended, SendFacts, Verdict } from './seam.ts';
 
 export function createCallHooks(env: CallEnvironment): CallHooks {
@@ -23,7 +24,7 @@ export function createCallHooks(env: CallEnvironment): CallHooks {
       return slot === null ? [] : ['delegation-slot', slot];
     },
     onPeerAnswer,
-    onHead: (call, answered) => recordHead(env, call as MeshCall, answered),
+    onHead: (call, answered) => recordHead(env, call as MeshCall, answered, () => forgetRecorded(env)),
     onEnd: (call, ended) => recordEnd(env, call as MeshCall, ended),
     trailerDefect,
     strip: stripMeshHeaders,
@@ -42,10 +43,13 @@ function started(env: CallEnvironment, verdict: Verdict): Verdict {
   return verdict;
 }
 
-/** Takes the slot that the peer acknowledges; gives the code if the peer's sidecar refused. */
-export function onPeerAnswer(_call: Call, connection: SendFacts, head: AnswerHead): ErrorCode | null {
+/** Takes the slot that the peer acknowledges, if it is of the chain that this call carried; gives the code if the peer's sidecar refused. */
+export function onPeerAnswer(call: Call, connection: SendFacts, head: AnswerHead): ErrorCode | null {
   const slot = fieldOf(head.headers, 'delegation-slot');
-  if (slot !== null) connection.slots.acknowledge(slot);
+  // UNTRUSTED: a peer that acknowledges what it never got would fill our table with its own texts.
+  if (slot !== null && (call as MeshCall).records.at(-1)?.chainId.toString('base64url') === slot) {
+    connection.slots.acknowledge(slot);
+  }
   const code = fieldOf(head.headers, 'delegation-error');
   return code !== null && isErrorCode(code) ? code : null;
 }
@@ -55,11 +59,17 @@ export async function recordHead(
   env: Pick<CallEnvironment, 'reporter' | 'me'>,
   call: MeshCall,
   answered: Answered,
+  onFailure: () => void = ignore,
 ): Promise<void> {
   // The peer of a call is the callee of its last record, also where an entry handed the request on.
   const refusedBy = answered.byPeer ? (call.records.at(-1)?.callee ?? '') : env.me;
-  const written = call.records.map((record) => env.reporter.record(hopEvent(record, answered, refusedBy)));
-  await Promise.all(written);
+  try {
+    const written = call.records.map((record) => env.reporter.record(hopEvent(record, answered, refusedBy)));
+    await Promise.all(written);
+  } catch (thrown) {
+    onFailure();
+    throw thrown;
+  }
 }
 
 function recordEnd(

@@ -14,6 +14,7 @@ import type { CallEnvironment } from './environment.ts';
 import { checkNoAccessToken } from './foreign-token.ts';
 import { fieldOf, type HeaderList, pathOfTarget, type RequestHead } from './head.ts';
 import { type MeshCall, newMeshCall } from './mesh-call.ts';
+import { recordChain } from './recorded-chains.ts';
 import type { PeerFacts, Verdict } from './seam.ts';
 import { checkOwnStanding, checkPeerStanding, ownSigner, rootContext, signerOf } from './standing.ts';
 import { withSigners } from './streams.ts';
@@ -73,7 +74,7 @@ function admit(env: CallEnvironment, head: RequestHead, peer: PeerFacts, call: M
     beforeSignatures: () => env.limits.firstSeen(peer.spiffeId),
   }); // 3 to 8
   noteDelegation(record, chain);
-  if (!chain.fromCache) env.reporter.recordChain(chainBody(chain));
+  if (!chain.fromCache) recordChain(env, chainBody(chain));
   env.hopWindow.take(peer.spiffeId, carried.hop.hop, env.nowS()); // 8
   checkBound(route, chain); // 9, what the route demands of the link itself
   acknowledge(carried, chain, peer, call);

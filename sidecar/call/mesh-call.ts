@@ -46,6 +46,7 @@ export function newMeshCall(audience: Audience, record: HopRecord, nowS: number)
       return record.hop.hop;
     },
     end: null,
+    ending: null,
     records: [record],
     handle: null,
     slot: null,

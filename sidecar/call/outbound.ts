@@ -12,6 +12,7 @@ import { narrowedTo, readAskedScope } from './asked-scope.ts';
 import type { CallEnvironment } from './environment.ts';
 import { type HeaderList, pathOfTarget, type RequestHead } from './head.ts';
 import { type MeshCall, newMeshCall, type Outgoing } from './mesh-call.ts';
+import { recordChain } from './recorded-chains.ts';
 import type { Peer, SendFacts, Verdict } from './seam.ts';
 import { checkFresh, checkOwnStanding, ownSigner } from './standing.ts';
 import { revocationCode, withSigners } from './streams.ts';
@@ -46,6 +47,7 @@ export async function judgeOutbound(env: CallEnvironment, head: RequestHead, to:
     call.outgoing = goOn(env, found, { peer, record, head, asked });
     call.delegated = true;
     call.revocable = found.parent.revocable;
+    call.stillAllowed = () => edgeRefusal(env, peer);
     return { kind: 'forward', call, target: { kind: 'peer', peer }, head: peerHead(head, peer, to !== null) };
   } catch (thrown) {
     const error = thrown instanceof BehalfError ? thrown : new BehalfError('internal', {}, { cause: thrown });
@@ -130,6 +132,13 @@ export function goOn(
   };
 }
 
+/** What a running call is ended with where a newer snapshot has its edge no more, or null; all else is the receiver's to judge. */
+export function edgeRefusal(env: CallEnvironment, peer: Peer): BehalfError | null {
+  const compiled = env.state.snapshot();
+  if (compiled === null || edgeOf(compiled, env.me, peer.id) !== null) return null;
+  return new BehalfError('policy_denied', { why: 'no edge', from: env.me, to: peer.id });
+}
+
 /** The head that the peer gets, without what the connection adds: no carrier of ours leaves, used or not. */
 export function peerHead(head: RequestHead, peer: Peer, byPort: boolean): RequestHead {
   // On a peer's own port the app writes our address as the host, which means nothing there.
@@ -138,7 +147,8 @@ export function peerHead(head: RequestHead, peer: Peer, byPort: boolean): Reques
 
 /**
  * Signs the hand-over for one attempt on one connection, with the WIT that belongs to its certificate.
- * @throws {BehalfError} as `mintLink`
+ * @throws {BehalfError} as `mintLink`; `delegation_revoked`, `consent_withdrawn` where a revocation hits the delegation, the peer or
+ *   the identity of this connection by now
  */
 export function sendFields(env: CallEnvironment, call: MeshCall, connection: SendFacts): HeaderList {
   const { outgoing } = call;
@@ -146,6 +156,12 @@ export function sendFields(env: CallEnvironment, call: MeshCall, connection: Sen
     throw new BehalfError('internal', { why: 'no delegation to send' });
   const { parent, peer, narrowTo, maxDepth, next, demands, record } = outgoing;
   noteAttempt(env, outgoing, connection);
+  const { peerCertificateS256: certificate, peerIssuedS: iat } = connection;
+  const callee = { iat, workload: peer.id, certificate, jti: null, kid: null };
+  call.revocable = withSigners(parent.revocable, [callee, ownSigner(connection.identity)]);
+  // The call was judged before there was a connection: who is at its two ends is known only now.
+  const hit = env.state.revocations.isEmpty ? null : env.state.revocations.hit(call.revocable);
+  if (hit !== null) throw new BehalfError(revocationCode(hit), { kind: hit.kind });
   const { chain, isNew } = env.links.get({
     parent,
     to: peer.id,
@@ -159,15 +175,12 @@ export function sendFields(env: CallEnvironment, call: MeshCall, connection: Sen
   });
   if (isNew) {
     const { chainId, txnToken, delegationChain, delegationCredentials } = chain;
-    env.reporter.recordChain({ chainId, txnToken, delegationChain, delegationCredentials });
+    recordChain(env, { chainId, txnToken, delegationChain, delegationCredentials });
   }
   record.chainId = chain.chainId;
   record.depth = chain.depth;
   record.scope = chain.scope.join(' ');
   record.actors = parent.parent.workloads;
-  const { peerCertificateS256: certificate, peerIssuedS: iat } = connection;
-  const callee = { iat, workload: peer.id, certificate, jti: null, kid: null };
-  call.revocable = withSigners(parent.revocable, [callee, ownSigner(connection.identity)]);
   const hop = ['delegation-hop', formatHop(record.hop)];
   const slot = chain.chainId.toString('base64url');
   if (connection.slots.acknowledged(slot)) return ['delegation-slot', slot, ...hop];

@@ -77,6 +77,8 @@ export interface Call {
   readonly hop: string;
   /** Set by `wire/`: ends the running call with a code, in the form that its protocol has for that. */
   end: ((error: BehalfError) => void) | null;
+  /** Why it must end, also where that came up before `end` was set: whoever sets `end` looks here. */
+  ending: BehalfError | null;
 }
 
 export type Verdict =

@@ -7,18 +7,22 @@ import { createRunningCalls, type RunningCalls } from './streams.ts';
 
 let now = 1_000;
 let stale: 'none' | 'authority' | 'ca' = 'none';
+let over = false;
 let calls: RunningCalls | null = null;
 
 afterEach(() => {
   calls?.close();
   vi.useRealTimers();
   stale = 'none';
+  over = false;
   now = 1_000;
 });
 
 function open(): RunningCalls {
   vi.useFakeTimers();
   calls = createRunningCalls({
+    onFailure: () => undefined,
+    isSnapshotOver: () => over,
     checkFresh(delegated) {
       if (stale === 'ca' || (stale === 'authority' && delegated))
         throw new BehalfError('revocation_stale', { source: stale });
@@ -111,4 +115,35 @@ test('under a new snapshot each running call is judged again', () => {
   call.stillAllowed = () => new BehalfError('policy_denied');
   index.rejudge();
   expect(ends).toEqual(['policy_denied']);
+});
+
+test('a call that throws while it is being ended keeps no other from its end', () => {
+  const index = open();
+  const broken = running(true);
+  const sound = running(true);
+  broken.call.end = () => {
+    throw new Error('cannot be ended');
+  };
+  index.add(broken.call);
+  index.add(sound.call);
+  expect(index.revoke({ kind: 'sub', value: 'u:1', before: 950 }, 'authority')).toBe(2);
+  expect(sound.ends).toEqual(['delegation_revoked']);
+});
+
+test('a revocation before anyone can end the call is remembered in it', () => {
+  const index = open();
+  const { call } = running(true);
+  call.end = null;
+  index.add(call);
+  index.revoke({ kind: 'sub', value: 'u:1', before: 950 }, 'authority');
+  expect(call.ending?.code).toBe('delegation_revoked');
+});
+
+test('calls end when the policy snapshot is past its end', () => {
+  const index = open();
+  const { call, ends } = running(false);
+  index.add(call);
+  over = true;
+  vi.advanceTimersByTime(300);
+  expect(ends[0]).toBe('snapshot_stale');
 });

@@ -20,23 +20,44 @@ export interface RunningCalls {
 }
 
 export interface RunningCallsOptions {
+  /** Told of a call that threw while it was being ended. */
+  onFailure(error: unknown): void;
+  /** Whether the policy snapshot is past its own end: then nothing may go on under it. */
+  isSnapshotOver(): boolean;
   /** Throws `revocation_stale` where live state that bears on such calls is too old. */
   checkFresh(delegated: boolean): void;
   readonly maxAgeS: () => number;
   readonly nowS: () => number;
 }
 
-export function createRunningCalls({ checkFresh, maxAgeS, nowS }: RunningCallsOptions): RunningCalls {
+export function createRunningCalls({
+  onFailure,
+  isSnapshotOver,
+  checkFresh,
+  maxAgeS,
+  nowS,
+}: RunningCallsOptions): RunningCalls {
   const calls = new Set<MeshCall>();
+
+  /** INVARIANT: never throws: one call that cannot be ended cleanly must not keep the others from being ended. */
+  function end(call: MeshCall, error: BehalfError): void {
+    call.ending ??= error;
+    try {
+      call.end?.(error);
+    } catch (thrown) {
+      onFailure(thrown);
+    }
+  }
 
   function sweep(): void {
     const staleOwn = thrownBy(() => checkFresh(false));
     const staleDelegated = thrownBy(() => checkFresh(true));
+    const over = isSnapshotOver() ? new BehalfError('snapshot_stale', { why: 'past its end' }) : null;
     const oldest = nowS() - maxAgeS();
     for (const call of calls) {
-      const stale = call.delegated ? staleDelegated : staleOwn;
-      if (stale !== null) call.end?.(stale);
-      else if (call.startedS < oldest) call.end?.(new BehalfError('stream_expired', { maxAgeS: maxAgeS() }));
+      const stale = over ?? (call.delegated ? staleDelegated : staleOwn);
+      if (stale !== null) end(call, stale);
+      else if (call.startedS < oldest) end(call, new BehalfError('stream_expired', { maxAgeS: maxAgeS() }));
     }
   }
 
@@ -49,7 +70,7 @@ export function createRunningCalls({ checkFresh, maxAgeS, nowS }: RunningCallsOp
       let ended = 0;
       for (const call of calls) {
         if (call.revocable === null || !revocationHits(revocation, source, call.revocable)) continue;
-        call.end?.(new BehalfError(revocationCode(revocation), { kind: revocation.kind }));
+        end(call, new BehalfError(revocationCode(revocation), { kind: revocation.kind }));
         ended += 1;
       }
       return ended;
@@ -57,7 +78,7 @@ export function createRunningCalls({ checkFresh, maxAgeS, nowS }: RunningCallsOp
     rejudge() {
       for (const call of calls) {
         const refusal = call.stillAllowed?.() ?? null;
-        if (refusal !== null) call.end?.(refusal);
+        if (refusal !== null) end(call, refusal);
       }
     },
     size: () => calls.size,

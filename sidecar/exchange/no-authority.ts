@@ -5,5 +5,11 @@ import type { Roots } from './roots.ts';
 export function createNoRoots(): Roots {
   const refuse = () =>
     Promise.reject(new BehalfError('upstream_unavailable', { to: 'authority', why: 'none is configured' }));
-  return { forToken: refuse, forOwn: refuse, revoke: () => undefined, evictExpired: () => undefined };
+  return {
+    forToken: refuse,
+    forOwn: refuse,
+    revoke: () => undefined,
+    clear: () => undefined,
+    evictExpired: () => undefined,
+  };
 }

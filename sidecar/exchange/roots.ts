@@ -25,6 +25,8 @@ const LEFT_S = 5;
 
 export interface Roots extends RootSource {
   revoke(revocation: Revocation, source: RevocationSource): void;
+  /** Forgets everything, as after a change of the keys that they were verified with. */
+  clear(): void;
   /** Forgets what has ended. */
   evictExpired(nowS: number): void;
 }
@@ -112,6 +114,7 @@ export function createRoots({ exchange, identity, nowS, reuseS, context }: Roots
     revoke(revocation, source) {
       for (const [key, { root }] of kept) if (revocationHits(revocation, source, root.revocable)) kept.delete(key);
     },
+    clear: () => kept.clear(),
     evictExpired(nowS) {
       for (const [key, { root }] of kept) if (root.expS <= nowS) kept.delete(key);
     },

@@ -81,7 +81,7 @@ test('a client outside sees delegation_refused for inner codes, its own mistakes
         body = sent.toString();
       },
     };
-    refuser.send(asker as never, { audience: 'outside', hop: 'h', end: null }, new BehalfError(code));
+    refuser.send(asker as never, { audience: 'outside', hop: 'h', end: null, ending: null }, new BehalfError(code));
     return (JSON.parse(body) as { code: string }).code;
   };
   for (const inner of [

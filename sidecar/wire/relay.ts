@@ -78,6 +78,7 @@ export function createRelay({
     const { call, target } = verdict;
     const run = start(asker, call);
     try {
+      if (run.ending !== null) throw run.ending;
       const answer =
         target.kind === 'app' ? await askApp(run, verdict.head) : await askPeer(run, verdict.head, target.peer);
       await release(run, answer, target.kind === 'peer');
@@ -126,6 +127,7 @@ export function createRelay({
       if (run.phase === 'streaming' || run.phase === 'leftover') close(run, 'failed', null);
     });
     call.end = (error) => endByMesh(run, error);
+    if (call.ending !== null) endByMesh(run, call.ending);
     return run;
   }
 
