@@ -42,6 +42,11 @@ const ROWS: readonly Row[] = [
     'JSON is RFC 8259, and stricter:',
     lastText((json) => json.replaceAll('/', '\\/').replace('"aud"', '"\\u0061ud"')),
   ],
+  [
+    'good-json-escapes-in-capitals',
+    'JSON is RFC 8259, and stricter:',
+    rootText(adding('"later":"\\u00AF\\u00af\\b\\f\\n\\r\\t\\\\\\/\\"","other":[true,false,null]')),
+  ],
   ['good-surrogate-pair', 'no half of a surrogate pair.', rootText(adding('"later":"\\ud83d\\ude00 😀"'))],
   ['good-64-members', COUNTS, rootText(adding(members(64)))],
   ['good-64-elements', COUNTS, rootText(adding(elements(64)))],

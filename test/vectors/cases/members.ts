@@ -253,6 +253,12 @@ const LINK: readonly Row[] = [
   ['malformed-jti-of-16-bytes', BASE64URL, lastLink(() => ({ jti: bytes(16) })), 'delegation_malformed'],
   ['malformed-par-hash-of-31-bytes', BASE64URL, lastLink(() => ({ par_hash: bytes(31) })), 'delegation_malformed'],
   [
+    'malformed-txn-unused-bits',
+    'Bits of the last character that stand for no byte are zero.',
+    rootWith({ txn: `${'A'.repeat(21)}B` }),
+    'delegation_malformed',
+  ],
+  [
     'malformed-par-hash-unused-bits',
     'Bits of the last character that stand for no byte are zero.',
     lastLink(() => ({ par_hash: `${'A'.repeat(42)}B` })),

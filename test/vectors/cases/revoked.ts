@@ -92,6 +92,44 @@ export const REVOKED_CASES: readonly ChainCase[] = [
     expect: bad('delegation_revoked'),
   },
   {
+    name: 'revoked-twice-later-first',
+    says: 'A revocation hits what was issued at or before its `before`.',
+    chain: asIs,
+    call: (mesh) => ({
+      revocations: [
+        { kind: 'client', value: 'shop-web', before: mesh.nowS },
+        { kind: 'client', value: 'shop-web', before: mesh.nowS - 500 },
+      ],
+    }),
+    expect: bad('delegation_revoked'),
+  },
+  {
+    name: 'revoked-twice-later-last',
+    says: 'A revocation hits what was issued at or before its `before`.',
+    chain: asIs,
+    call: (mesh) => ({
+      revocations: [
+        { kind: 'client', value: 'shop-web', before: mesh.nowS - 500 },
+        { kind: 'client', value: 'shop-web', before: mesh.nowS },
+      ],
+    }),
+    expect: bad('delegation_revoked'),
+  },
+  {
+    name: 'consent-by-version-and-by-time',
+    says: 'Then the version alone decides.',
+    chain: asIs,
+    call: (mesh) => ({
+      revocations: [
+        { kind: 'consent', value: 'consent-1', before: mesh.nowS - 500 },
+        { kind: 'consent', value: 'consent-1', before: 0, version: 2 },
+        { kind: 'consent', value: 'consent-1', before: 0, version: 4 },
+        { kind: 'consent', value: 'consent-1', before: 0, version: 1 },
+      ],
+    }),
+    expect: bad('consent_withdrawn'),
+  },
+  {
     name: 'no-live-state',
     says: 'Live state older than its limit refuses every delegated call.',
     chain: asIs,
