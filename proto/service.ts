@@ -4,7 +4,7 @@
  * names, unset scalars as their defaults, unset messages as null, and a oneof's chosen member named under the oneof's name.
  */
 import { fileURLToPath } from 'node:url';
-import * as grpc from '@grpc/grpc-js';
+import type * as grpc from '@grpc/grpc-js';
 import { loadSync, type Options } from '@grpc/proto-loader';
 
 export const PROTO_ROOT = fileURLToPath(new URL('.', import.meta.url));
