@@ -3,6 +3,7 @@
  * `behalf`: one command for all of the mesh. This file finds the command that is meant, runs it and turns what it throws into
  * a message and an exit code. It loads nothing heavy: the command's own module is imported only once it is known.
  */
+import { readFileSync } from 'node:fs';
 import { BehalfError, codeOf, ERROR_TABLE } from '../errors/index.ts';
 import type { Command, ExitCode } from './command.ts';
 import { COMMANDS, type CommandName, isCommandName } from './commands.ts';
@@ -10,8 +11,10 @@ import { nearestName } from './nearest.ts';
 
 process.exitCode = await main(process.argv.slice(2));
 
-async function main(argv: readonly string[]): Promise<ExitCode> {
+async function main(given: readonly string[]): Promise<ExitCode> {
+  const argv = given[0] === 'help' ? [...given.slice(1), '--help'] : given;
   try {
+    if (argv[0] === '--version') return showVersion();
     const found = findCommand(argv);
     if (found === null) return showOverview(argv);
     return await found.command.run(found.rest);
@@ -35,6 +38,14 @@ function findCommand(argv: readonly string[]): { command: Command; rest: readonl
     command: given.slice(0, 80),
     why: meant === null ? 'no such command' : `no such command; did you mean \`behalf ${meant}\`?`,
   });
+}
+
+function showVersion(): ExitCode {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  process.stdout.write(`behalf ${version}\n`);
+  return 0;
 }
 
 function lazy(name: CommandName): Command {

@@ -79,6 +79,18 @@ export function defineCommand<const F extends Flags>(spec: CommandSpec<F>): Comm
   };
 }
 
+/** Stands before an id that would be taken for a flag; no argument of a process can have it. */
+const ID_MARK = '\0';
+
+/** Whether an argument is a hop's or request's id (16 characters base64url) that happens to begin with a dash. */
+function isDashedId(arg: string, options: object): boolean {
+  return /^-[A-Za-z0-9_-]{15}$/.test(arg) && !Object.hasOwn(options, arg.slice(2));
+}
+
+function withoutMark<T>(value: T): T {
+  return typeof value === 'string' && value.startsWith(ID_MARK) ? (value.slice(1) as T & string) : value;
+}
+
 function parse<F extends Flags>(
   spec: CommandSpec<F>,
   argv: readonly string[],
@@ -92,8 +104,16 @@ function parse<F extends Flags>(
     };
   }
   try {
-    const parsed = parseArgs({ args: [...argv], options, strict: true, allowPositionals: true });
-    return { values: parsed.values as Values<F> & CommonValues, positionals: parsed.positionals };
+    const args = argv.map((arg) => (isDashedId(arg, options) ? `${ID_MARK}${arg}` : arg));
+    const { values, positionals } = parseArgs({ args, options, strict: true, allowPositionals: true });
+    const unmarked = Object.entries(values).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.map(withoutMark) : withoutMark(value),
+    ]);
+    return {
+      values: Object.fromEntries(unmarked) as Values<F> & CommonValues,
+      positionals: positionals.map(withoutMark),
+    };
   } catch (cause) {
     throw new BehalfError(
       'usage',

@@ -312,7 +312,7 @@ export const ERROR_TABLE = {
     'A quota is used up.',
     'Wait for the next period or ask for a higher quota.',
   ),
-  not_found: entry('request', 404, 'NOT_FOUND', 'There is no record of that name.', 'Check the id.'),
+  not_found: entry('request', 404, 'NOT_FOUND', 'There is nothing of that name.', 'Check the name or id.'),
   // Availability
   trust_unavailable: entry(
     'availability',
@@ -462,21 +462,21 @@ export const ERROR_TABLE = {
     503,
     'UNAVAILABLE',
     'The data directory cannot be written or belongs to another user.',
-    'Choose another with `--data-dir` or mend its rights.',
+    'Choose another directory or mend its rights.',
   ),
   process_died: entry(
     'operator',
     503,
     'UNAVAILABLE',
     'A part of the mesh ended by itself.',
-    'See the last lines of its log, which the message shows.',
+    'Its log, which the message names, says why; the other parts were ended with it.',
   ),
   snapshot_invalid: entry(
     'operator',
     400,
     'INVALID_ARGUMENT',
     'The policy, a route map or the snapshot made of them is not valid.',
-    'See the file and line in the message.',
+    'Mend the place that the message names.',
   ),
   log_inconsistent: entry(
     'operator',

@@ -1,14 +1,16 @@
 /** What the supervisor promises when things go wrong: a clear message, its code, and no process or socket left behind. */
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { runCli, startCli } from './mesh/run-cli.ts';
 import { eventually } from './mesh/running-mesh.ts';
 
+const CLI = fileURLToPath(new URL('../cli/behalf.ts', import.meta.url));
 const home = mkdtempSync(join(tmpdir(), 'behalf-supervisor-'));
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
@@ -80,6 +82,22 @@ test('SIGTERM ends every process, removes sockets and mesh.json, and exits 0', a
   expect(readdirSync(dir)).not.toContain('mesh.json');
 });
 
+test('SIGTERM for the shell that npm or npx put between ends the mesh too', async () => {
+  const dir = join(home, 'f');
+  const shell = spawn(
+    'sh',
+    ['-c', '"$@"; exit $?', 'sh', process.execPath, CLI, ...PAIR, '--dir', dir], // as npm does: not the shell's last command
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, npm_command: 'exec' } },
+  );
+  const { ready, ended } = watch(shell);
+  await ready;
+  const pids = pidsOf(dir);
+  shell.kill('SIGTERM');
+  await ended; // once the supervisor, which has the shell's output, is gone too
+  expect([...pids.values()].filter(isAlive)).toEqual([]);
+  expect(readdirSync(dir)).not.toContain('mesh.json');
+});
+
 test('a supervisor killed with kill -9 leaves no process behind', async () => {
   const dir = join(home, 'b');
   const child = startCli(...PAIR, '--dir', dir);
@@ -91,7 +109,7 @@ test('a supervisor killed with kill -9 leaves no process behind', async () => {
   await allGone(pids.values());
 });
 
-test('a part that dies ends the mesh with its name and last lines, exit code 1, and no process left', async () => {
+test('a part that dies ends the mesh with its name and log file, exit code 1, and no process left', async () => {
   const dir = join(home, 'c');
   const child = startCli(...PAIR, '--dir', dir);
   const { ready, ended } = watch(child);
@@ -100,7 +118,7 @@ test('a part that dies ends the mesh with its name and last lines, exit code 1, 
   process.kill(pids.get('collector')!, 'SIGKILL');
   const { code, stderr } = await ended;
   expect(code).toBe(1);
-  expect(stderr).toMatch(/process_died.*process: collector, how: signal SIGKILL, lastLines:/s);
+  expect(stderr).toMatch(/process_died.*process: collector, how: signal SIGKILL, log: .*collector\.log/s);
   expect([...pids.values()].filter(isAlive)).toEqual([]);
 });
 
@@ -185,6 +203,18 @@ test('wrong use exits 2 and says what was meant', async () => {
   expect(await runCli('sidecar', '--config', config)).toMatchObject({
     code: 2,
     stderr: expect.stringMatching(/line: 2.*did you mean collectorAddress/),
+  });
+});
+
+test('--version and help are answered', async () => {
+  expect(await runCli('--version')).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^behalf \d+\.\d+\.\d+\n$/),
+  });
+  expect(await runCli('help')).toMatchObject({ code: 0, stdout: expect.stringContaining('Usage: behalf <command>') });
+  expect(await runCli('help', 'hops')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('Usage: behalf hops'),
   });
 });
 

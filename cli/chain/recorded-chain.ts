@@ -11,8 +11,7 @@ import type { ChainBody, Hop, LoggedEvent } from '../../proto/behalf/audit/v1/au
 import { instant } from '../draw/words.ts';
 import { type HopView, joinHops, type SideReport, text } from '../hops/hop-view.ts';
 import { proveInclusion } from '../hops/prove-inclusion.ts';
-import { listEvents, type QueryClient } from '../hops/query.ts';
-import { isHopText } from './chain-input.ts';
+import { listEvents, listHops, type QueryClient } from '../hops/query.ts';
 import { attempt, type Check, notJudged, ok, refusedCheck, run } from './check.ts';
 import { type Judged, type JudgeFacts, judgeChain, judgeRoot } from './check-list.ts';
 import { keysOfBundle } from './verifying-keys.ts';
@@ -26,20 +25,39 @@ export interface RecordedCall {
   readonly events: readonly LoggedEvent[];
 }
 
-/** @throws {BehalfError} `usage` for what is no hop id, `not_found` */
-export async function findCall(query: QueryClient, hop: string, command: string): Promise<RecordedCall> {
-  if (!isHopText(hop)) throw new BehalfError('usage', { command, why: 'a hop id has 16 characters' });
+/** @throws {BehalfError} `not_found` */
+export async function findCall(query: QueryClient, hop: string): Promise<RecordedCall> {
   const { chain, events } = await query.getChain({ hopId: Buffer.from(hop, 'base64url') });
   const view = joinHops(events).find(({ id }) => id === hop);
   if (view === undefined) throw new BehalfError('not_found', { hop });
-  return { view, chain, events };
+  return { view, chain: chain ?? (await bareRootOf(query, view)), events };
+}
+
+/**
+ * Where a request enters there is a root without links, which is kept as part of the chains that were made of it: found by the
+ * transaction, and taken only if it has the hash that the event names.
+ */
+async function bareRootOf(query: QueryClient, { main }: HopView): Promise<ChainBody | null> {
+  const { chainId, txn, requestId } = main.hop;
+  if (chainId.length === 0 || txn === '') return null;
+  const onward = await listHops(query, { requestId, txn });
+  for (const { id } of joinHops(onward)) {
+    const { chain } = await query.getChain({ hopId: Buffer.from(id, 'base64url') });
+    const root = { chainId, txnToken: chain?.txnToken ?? '', delegationChain: '', delegationCredentials: '' };
+    if (chainIdOf(root).equals(chainId)) return root;
+  }
+  return null;
 }
 
 /** Why there is no chain. */
 export function whyNoChain({ main }: HopView): string {
-  return main.hop.personal === null && main.hop.chainId.length === 0
-    ? 'the call carried no delegation that could be read, or its person was erased'
-    : 'the chain is no longer kept';
+  if (main.hop.side === 'SIDE_ENTRY' && main.hop.outcome !== 'OUTCOME_REFUSED')
+    return 'the request came in here, where its chain has no link yet: show the call that it led to (`behalf hops` has its id)';
+  const { personal, chainId, side } = main.hop;
+  if (personal === null && chainId.length === 0)
+    return 'the call carried no delegation that could be read, or its person was erased';
+  if (side === 'SIDE_ENTRY') return 'the request went no further: a root is kept with the chains that are made of it';
+  return 'the chain is no longer kept';
 }
 
 /** The three values; a bare root has one. */
@@ -147,6 +165,9 @@ function decidedInWords({ main }: HopView): string {
   return `the record says ${code === '' ? 'allowed' : code}${by} under snapshot ${snapshotNumber}; \`behalf explain\` decides again`;
 }
 
+/** Changes of a consent that leave less of it. */
+const TAKES_BACK: ReadonlySet<string> = new Set(['narrowed', 'withdrawn']);
+
 /** A revocation on record that names something of the chain. */
 export interface NamedRevocation {
   readonly kind: string;
@@ -156,16 +177,29 @@ export interface NamedRevocation {
   readonly reason: string;
 }
 
-/** Revocations on record that name something of the chain, oldest first. */
+/** What the record has of anything of the chain being taken back, oldest first: revocations, and consents that became less. */
 export async function revocationsNaming(query: QueryClient, chain: ChainBody): Promise<NamedRevocation[]> {
   const named = namedBy(factsOf(chain));
-  const events = await listEvents(query, { kind: 'revocation' });
-  return events.flatMap(({ event }) => {
-    const decoded = decodeEvent(event);
-    if (decoded.body !== 'revocation') return [];
+  const events = [
+    ...(await listEvents(query, { kind: 'revocation' })),
+    ...(await listEvents(query, { kind: 'consent' })),
+  ];
+  return events
+    .flatMap(takenBack)
+    .filter(({ kind, value }) => named.has(`${kind} ${value}`))
+    .toSorted((one, other) => one.timeUs - other.timeUs);
+}
+
+function takenBack({ event, reporter }: LoggedEvent): NamedRevocation[] {
+  const decoded = decodeEvent(event);
+  const { timeUs } = decoded;
+  if (decoded.body === 'revocation') {
     const { kind, value, by, reason } = decoded.revocation;
-    return named.has(`${kind} ${value}`) ? [{ kind, value, timeUs: decoded.timeUs, by, reason }] : [];
-  });
+    return [{ kind, value, timeUs, by, reason }];
+  }
+  if (decoded.body !== 'consent' || !TAKES_BACK.has(decoded.consent.change)) return [];
+  const { change, personal } = decoded.consent;
+  return [{ kind: 'consent', value: personal?.consentId ?? '', timeUs, by: reporter, reason: change }];
 }
 
 async function revocationsInWords(query: QueryClient, chain: ChainBody, view: HopView): Promise<string> {

@@ -66,6 +66,9 @@ export const command = defineCommand({
     const client = pick(file.clients, ({ id }) => id, values.client, 'client', '--client');
     if (account.passwordFile === undefined)
       throw new BehalfError('not_found', { account: account.name, why: 'its password is not kept here, only a hash' });
+    const unknown = values.scope?.find((scope) => !client.scopes.includes(scope));
+    if (unknown !== undefined)
+      throw wrong(`${client.id} may not ask for ${unknown.slice(0, 64)}, only for ${client.scopes.join(' ')}`);
     const tokens = await obtainTokens({
       issuer,
       clientId: client.id,

@@ -73,7 +73,7 @@ export const command = defineCommand({
                   ...(at > 0 ? [''] : []),
                   ...drawRequest(request, style, nameSubject),
                 ]),
-                ...(shown.length < requests.length
+                ...(shown.length < requests.length && values.last !== true
                   ? ['', style.dim(`the newest ${shown.length} of ${requests.length} requests; --limit 0 shows all`)]
                   : []),
               ],

@@ -57,7 +57,8 @@ function linesOf(view: HopView, beganUs: number, style: Style): string[] {
         ? []
         : [style.bad(`ended while it ran: ${printable(end.code)} after ${duration(end.durationUs)}`)],
     ),
-    style.dim(`certificates: ${serialsOf(view)}; ${decidedBy(view)}`),
+    style.dim(`certificates: ${serialsOf(view)}`),
+    style.dim(decidedBy(view)),
   ];
 }
 
@@ -110,7 +111,7 @@ function serialsOf(view: HopView): string {
 
 function decidedBy({ main, sides }: HopView): string {
   const { policies, snapshotNumber } = main.hop;
-  const by = policies.length === 0 ? '' : `policy ${policies.map(printable).join(' ')}, `;
+  const by = policies.length === 0 ? '' : `policy ${policies.map(printable).join(' ')} of `;
   return `${by}snapshot ${snapshotNumber}; reported by ${sides.map(({ reporter }) => shortName(reporter)).join(' and ')}`;
 }
 

@@ -8,12 +8,12 @@ import { accessSync, constants, createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { BehalfError, isErrorCode } from '../../errors/index.ts';
 
-/** How long a part may take from its start to its ready line. */
-const START_TIMEOUT_MS = 30_000;
+/** How long a part may take from its start to its ready line: two meshes starting on a busy machine of two cores need 40 s. */
+const START_TIMEOUT_MS = 120_000;
 /** How long a child may take to end after SIGTERM; then it is killed. */
 const STOP_TIMEOUT_MS = 12_000;
 /** Lines of a child's log that are kept for the message when it dies. */
-const KEPT_LINES = 12;
+const KEPT_LINES = 24;
 const MAX_LINE_CHARS = 2_000;
 const SETPRIV = '/usr/bin/setpriv';
 
@@ -114,14 +114,27 @@ export async function startChild(spec: ChildSpec, signal: AbortSignal): Promise<
   }
 }
 
-/** What a child's unasked end means for a person. */
-export function diedError(name: string, exit: ChildExit): BehalfError {
+/** What a child's unasked end means for a person: its log file, and those of its last lines that tell of trouble. */
+export function diedError({ name, logFile }: Pick<ChildSpec, 'name' | 'logFile'>, exit: ChildExit): BehalfError {
   const how = exit.signal === null ? `exit code ${exit.code ?? 'unknown'}` : `signal ${exit.signal}`;
+  const lines = exit.lastLines.filter((line) => !isRoutine(line)).map((line) => `    ${line}`);
   return new BehalfError('process_died', {
     process: name,
     how,
-    lastLines: `\n${exit.lastLines.map((line) => `    ${line}`).join('\n')}\n`,
+    log: logFile,
+    ...(lines.length === 0 ? {} : { lastLines: `\n${lines.join('\n')}\n` }),
   });
+}
+
+/** Whether a line only tells what went well: a part's ready line, or a log line below `warn` (pino's 40). */
+function isRoutine(line: string): boolean {
+  if (!line.startsWith('{')) return false;
+  try {
+    const { ready, level } = JSON.parse(line) as { readonly ready?: unknown; readonly level?: unknown };
+    return ready === true || (typeof level === 'number' && level < 40);
+  } catch {
+    return false; // a program's own text, or cut off
+  }
 }
 
 async function untilReady(
@@ -130,14 +143,18 @@ async function untilReady(
   exited: Promise<ChildExit>,
 ): Promise<Record<string, unknown>> {
   const died = exited.then((exit) => {
-    throw diedError(spec.name, exit);
+    throw diedError(spec, exit);
   });
   died.catch(() => {});
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(
     () =>
       reject(
-        new BehalfError('process_died', { process: spec.name, how: `not ready within ${START_TIMEOUT_MS / 1000} s` }),
+        new BehalfError('process_died', {
+          process: spec.name,
+          how: `not ready within ${START_TIMEOUT_MS / 1000} s`,
+          log: spec.logFile,
+        }),
       ),
     START_TIMEOUT_MS,
   );
@@ -148,13 +165,17 @@ async function untilReady(
       return {};
     }
     const line = await Promise.race([firstLine, died, late]);
-    return await readReadyLine(spec.name, line, exited);
+    return await readReadyLine(spec, line, exited);
   } finally {
     clearTimeout(timer);
   }
 }
 
-async function readReadyLine(name: string, line: string, exited: Promise<ChildExit>): Promise<Record<string, unknown>> {
+async function readReadyLine(
+  spec: ChildSpec,
+  line: string,
+  exited: Promise<ChildExit>,
+): Promise<Record<string, unknown>> {
   let facts: Record<string, unknown> = {};
   try {
     facts = JSON.parse(line) as Record<string, unknown>;
@@ -164,8 +185,8 @@ async function readReadyLine(name: string, line: string, exited: Promise<ChildEx
   if (facts['ready'] === true) return facts;
   const code = String(facts['code'] ?? '');
   if (isErrorCode(code) && code !== 'internal')
-    throw new BehalfError(code, { process: name, said: String(facts['message'] ?? '').slice(0, 500) });
-  throw diedError(name, await exited);
+    throw new BehalfError(code, { process: spec.name, said: String(facts['message'] ?? '').slice(0, 500) });
+  throw diedError(spec, await exited);
 }
 
 async function poll(isReady: () => Promise<boolean>, exited: Promise<ChildExit>): Promise<void> {

@@ -71,6 +71,18 @@ test('a part that dies before it is ready is process_died with its last lines', 
   await all.stop();
 });
 
+test('the message about a death leaves out what went well, and names the log that has it', async () => {
+  const all = children();
+  const script = `console.log('{"level":30,"msg":"all is well"}'); console.error('{"level":50,"msg":"disk full"}');
+    console.error('{ not JSON'); process.exit(3)`;
+  const { message, detail } = await codeOf(all.start(part('three', script)));
+  expect(message).not.toMatch(/all is well/);
+  expect(message).toMatch(/disk full/);
+  expect(message).toMatch(/not JSON/);
+  expect(readFileSync(String(detail['log']), 'utf8')).toMatch(/all is well/);
+  await all.stop();
+});
+
 test('a program that cannot be run at all is process_died', async () => {
   const all = children();
   const error = await codeOf(all.start({ ...part('four', ''), command: join(folder, 'none') }));

@@ -34,7 +34,7 @@ export function createChildren(logs: string, log: Logger): Children {
     running.set(spec.name, child);
     void child.exited.then((exit) => {
       log.info({ process: spec.name, code: exit.code, signal: exit.signal, asked: exit.asked }, 'ended');
-      if (!exit.asked && !givenUp.signal.aborted) reject(diedError(spec.name, exit));
+      if (!exit.asked && !givenUp.signal.aborted) reject(diedError(spec, exit));
     });
     return child;
   };

@@ -1,7 +1,13 @@
 /** Keeps a supervisor's process until a person ends it, or a part of the mesh ends by itself. */
 
+/** How often it is looked whether the shell of `npm` or `npx` is still there. */
+const PARENT_POLL_MS = 500;
+
 export interface Stop {
-  /** Aborted at the first SIGINT or SIGTERM, or when the parent process that holds our IPC channel is gone. */
+  /**
+   * Aborted at the first SIGINT, SIGTERM or SIGHUP, when the parent process that holds our IPC channel is gone, or, under `npm` and
+   * `npx`, when their shell is: they send SIGTERM to that shell alone, which dies of it without telling us.
+   */
   readonly signal: AbortSignal;
   /** Resolves when `signal` is aborted. */
   readonly asked: Promise<void>;
@@ -15,7 +21,18 @@ export function listenForStop(): Stop {
   );
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => controller.abort());
   if (process.channel !== undefined) process.on('disconnect', () => controller.abort());
+  if (process.env['npm_command'] !== undefined) watchParent(controller);
   return { signal: controller.signal, asked };
+}
+
+function watchParent(controller: AbortController): void {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    controller.abort();
+  }, PARENT_POLL_MS);
+  timer.unref();
 }
 
 /** The work's result; null where it failed because it was asked to stop, which is no failure to tell about. */

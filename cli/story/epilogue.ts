@@ -4,7 +4,8 @@ import { columns } from '../output.ts';
 import { consentOf } from './act-2-consent.ts';
 import type { Stage } from './stage.ts';
 
-export async function tellWhatToTry(stage: Stage): Promise<void> {
+/** `hop` is one that has been told about. */
+export async function tellWhatToTry(stage: Stage, hop: string): Promise<void> {
   const { tell, mesh, demo, service } = stage;
   const { accessToken } = await consentOf(stage, demo.users.demo);
   const tokenFile = mesh.dir.write('demo-token', accessToken);
@@ -24,7 +25,8 @@ export async function tellWhatToTry(stage: Stage): Promise<void> {
     '',
     `npx behalf hops --user demo${directory}`,
     `npx behalf hops --last${directory}`,
-    `npx behalf chain show <hop>${directory}`,
+    `npx behalf chain show ${hop}${directory}`,
+    `${directory === '' ? '' : `BEHALF_DIR=${folder} `}npx behalf log verify`,
     `npx behalf consent list${directory}`,
     `npx behalf consent revoke --user demo${directory}`,
     '',

@@ -35,6 +35,8 @@ interface DemoResult extends ToldAttacks {
   readonly logSize: number;
   readonly inclusionVerified: number;
   readonly startupMs: number;
+  /** A hop of the request of act 3, for the person to look at. Not in the line. */
+  readonly shownHop: string;
 }
 
 /** Runs it. @throws {BehalfError} what `startMesh` throws; nothing is left running then */
@@ -63,7 +65,7 @@ export async function runDemo({ directory, once, json, style }: RunDemo): Promis
       interrupted(stop.asked),
     ]);
     if (result !== null) {
-      if (!once) await tellWhatToTry(stage);
+      if (!once) await tellWhatToTry(stage, result.shownHop);
       if (json) answer(orderedResult(result));
     }
     if (!once && result !== null) {
@@ -95,7 +97,7 @@ async function tellStory(stage: Stage, demo: Demo, tell: Teller, startupMs: numb
   const { hops, denied, logSize } = await settledSummary(stage);
   tell.check(
     demo.guard.on ? attacks.length === 5 : attacks.length === 4,
-    `${attacks.length} attacks were made, and each was refused`,
+    `${attacks.length} attacks were made, and each was refused${demo.guard.on ? '; the one at the local port before it was a call' : ''}`,
   );
   return {
     ok: tell.allHold() && revocationMs !== null,
@@ -106,6 +108,7 @@ async function tellStory(stage: Stage, demo: Demo, tell: Teller, startupMs: numb
     revocationMs,
     startupMs,
     attacks,
+    shownHop: told.request.hops.at(-1)!.id,
   };
 }
 
