@@ -1,6 +1,10 @@
 /** Less on each call: what the app asks for, what an edge lets through, and what a route demands, through real sidecars. */
+import { randomBytes } from 'node:crypto';
 import http2 from 'node:http2';
+import tls from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createHopMinter, formatHop, type LinkOrder, mintLink } from '../delegation/index.ts';
+import { meshClientTlsOptions } from '../identity/mtls/index.ts';
 import { buildSnapshot, type PolicySnapshot } from '../policy/index.ts';
 import type { Hop } from '../proto/behalf/audit/v1/audit.ts';
 import { ask, type Echo, type Reply, startHttp1App, type TestApp } from './testing/apps.ts';
@@ -232,7 +236,7 @@ test('over HTTP/2 and gRPC it is the same', async () => {
   }
 });
 
-test('a route that binds to itself gets links that name it, new for each call, and slots are for others', async () => {
+test('a route that binds to itself gets links that name it, new for each call', async () => {
   const handle = await newContext();
   const seen = new Set<string>();
   for (const id of ['1', '2', '2']) {
@@ -253,9 +257,11 @@ test('a route that binds to itself gets links that name it, new for each call, a
 
 test('a route that binds to one use at one pod gets links for the certificate of the connection chosen', async () => {
   const handle = await newContext();
-  for (const _ of [1, 2]) expect((await call({}, { method: 'POST', path: '/once', handle })).status).toBe(200);
+  // In the second in which the receiver started, a link still counts as one from before.
+  await eventually(async () => expect((await call({}, { method: 'POST', path: '/once', handle })).status).toBe(200));
+  expect((await call({}, { method: 'POST', path: '/once', handle })).status).toBe(200);
   await eventually(() => {
-    const hops = mesh.hops().filter(({ route }) => route === 'POST /once');
+    const hops = mesh.hops().filter(({ route, code }) => route === 'POST /once' && code === '');
     expect(hops.length).toBe(2);
     const links = hops.map(lastLink);
     for (const link of links) {
@@ -263,6 +269,59 @@ test('a route that binds to one use at one pod gets links for the certificate of
     }
     expect(links[0]?.['jti']).not.toBe(links[1]?.['jti']);
   });
+});
+
+test('a chain that is bound to one call takes no slot at its receiver; others do', async () => {
+  const [host, port] = String(store.ready.mesh).split(':');
+  const socket = tls.connect({
+    ...meshClientTlsOptions(desk.identity),
+    host,
+    port: Number(port),
+    ALPNProtocols: ['behalf-h2/1'],
+  });
+  const session = http2.connect('http://store', { createConnection: () => socket });
+  const hops = createHopMinter(randomBytes(6));
+  const present = (path: string, binding: Partial<LinkOrder> = {}): Promise<http2.IncomingHttpHeaders> => {
+    const chain = mintLink({
+      parent: mesh.root(desk.identity, 'notes:read'),
+      to: mesh.id('store'),
+      signer: desk.identity.current(),
+      nowS: Date.now() / 1000,
+      jti: randomBytes(12),
+      ...binding,
+    });
+    const hop = { hop: hops.next(), parent: null, request: randomBytes(12).toString('base64url') };
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': path,
+      'txn-token': chain.txnToken,
+      'delegation-chain': chain.delegationChain,
+      'delegation-credentials': chain.delegationCredentials,
+      'delegation-hop': formatHop(hop),
+    });
+    stream.resume();
+    stream.end();
+    return new Promise((resolve, reject) => {
+      stream.on('response', resolve);
+      stream.on('error', reject);
+    });
+  };
+  try {
+    const rte = 'POST /bound/{id}';
+    const once = store.identity.current().certificateS256;
+    const bound = await present('/bound/1', { rte });
+    expect([bound[':status'], bound['delegation-slot']]).toEqual([200, undefined]);
+    const good = await present('/once', { rte: 'POST /once', once });
+    expect([good[':status'], good['delegation-slot']]).toEqual([200, undefined]);
+    const plain = await present('/notes');
+    expect([plain[':status'], plain['delegation-slot']]).toEqual([200, expect.any(String)]);
+    const unbound = await present('/bound/1');
+    expect([unbound[':status'], unbound['delegation-error']]).toEqual([403, 'delegation_wrong_route']);
+    const routeOnly = await present('/once', { rte: 'POST /once' });
+    expect([routeOnly[':status'], routeOnly['delegation-error']]).toEqual([403, 'delegation_wrong_route']);
+  } finally {
+    session.destroy();
+  }
 });
 
 test('own authority gets a new root for each call of a route marked fresh, and reuses it elsewhere', async () => {
