@@ -49,9 +49,9 @@ export function createHttp1Server({ maxHeadBytes, onRequest, onMalformed }: Http
   server.emit('listening');
   // 0: all are kept. A limit here would drop fields in silence; ours refuses.
   server.maxHeadersCount = 0;
-  /** Calls under way, a connection. */
-  const underWay = new WeakMap<Socket, Set<PipelinedCall>>();
-  const callsOn = (socket: Socket): Set<PipelinedCall> => underWay.get(socket) ?? new Set();
+  /** Calls under way, a connection: their answers have not left. */
+  const underWay = new WeakMap<Socket, Set<http.ServerResponse>>();
+  const callsOn = (socket: Socket): Set<http.ServerResponse> => underWay.get(socket) ?? new Set();
   const onMessage = (request: http.IncomingMessage, response: http.ServerResponse): void => {
     const calls = callsOn(request.socket);
     const head =
@@ -74,7 +74,7 @@ export function createHttp1Server({ maxHeadBytes, onRequest, onMalformed }: Http
       return;
     }
     const calls = [...callsOn(socket as Socket)];
-    const between = calls.length > 1 || calls.some((call) => call.begun());
+    const between = calls.length > 1 || calls.some((call) => call.headersSent);
     onMalformed(
       new BehalfError('request_malformed', { why: error.code ?? 'unreadable' }),
       socket as Socket,
@@ -95,13 +95,7 @@ export function createHttp1Server({ maxHeadBytes, onRequest, onMalformed }: Http
   );
   return {
     take(socket) {
-      const calls = new Set<PipelinedCall>();
-      underWay.set(socket, calls);
-      // Node tells nobody of an answer that waits behind another one: the socket is the only witness.
-      socket.on('close', () => {
-        for (const call of calls) call.gone();
-        calls.clear();
-      });
+      underWay.set(socket, new Set());
       server.emit('connection', socket);
     },
     close() {
@@ -157,21 +151,14 @@ function isPlainlyFramed(request: http.IncomingMessage): boolean {
   return codings.length === 1 && (codings[0] as string).toLowerCase() === 'chunked' && request.httpVersion === '1.1';
 }
 
-/** One call of a connection, as long as its answer has not left. */
-interface PipelinedCall {
-  begun(): boolean;
-  gone(): void;
-}
-
 function askerOf(
   head: RequestHead,
   request: http.IncomingMessage,
   response: http.ServerResponse,
-  calls: Set<PipelinedCall>,
+  calls: Set<http.ServerResponse>,
 ): Asker {
-  const call: PipelinedCall = { begun: () => response.headersSent, gone: ignore };
-  calls.add(call);
-  response.on('finish', () => calls.delete(call));
+  calls.add(response);
+  response.on('finish', () => calls.delete(response));
   // Told by 'close'; without listeners they would end the process.
   request.on('error', ignore);
   response.on('error', ignore);
@@ -217,9 +204,9 @@ function askerOf(
       else socket.destroy();
     },
     onGone(listener) {
-      call.gone = () => {
+      response.on('close', () => {
         if (!response.writableFinished) listener();
-      };
+      });
     },
   };
 }
