@@ -27,6 +27,8 @@ createServer(async (incoming, answer) => {
     },
   });
   onward.on('response', (response) => {
+    // Whoever asked may be gone by now: their call was ended.
+    if (answer.destroyed) return void response.destroy();
     answer.writeHead(response.statusCode ?? 502, {
       'x-request': facts.request ?? '',
       'x-code': String(response.headers['content-type'] === 'application/problem+json' ? 'problem' : ''),

@@ -36,6 +36,8 @@ function passOn(context: string, incoming: IncomingMessage, answer: ServerRespon
     headers: { 'Delegation-Context': context },
   });
   onward.on('response', (response) => {
+    // Whoever asked may be gone by now: their call was ended.
+    if (answer.destroyed) return void response.destroy();
     answer.writeHead(response.statusCode ?? 502, { 'Content-Type': String(response.headers['content-type'] ?? '') });
     pipeline(response, answer, () => {});
   });
