@@ -23,6 +23,10 @@ export const COMMANDS = {
     summary: 'Show calls: who called whom, on whose behalf, and what was decided.',
     load: () => import('./commands/hops.ts'),
   },
+  explain: {
+    summary: 'Tell why a call was allowed or refused, and what to do.',
+    load: () => import('./commands/explain.ts'),
+  },
   'chain show': {
     summary: 'Tell in words on whose authority a call ran, or a pasted chain would.',
     load: () => import('./commands/chain-show.ts'),

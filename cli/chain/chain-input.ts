@@ -81,6 +81,12 @@ export function isHopText(text: string): boolean {
   return /^[A-Za-z0-9_-]{16}$/.test(text);
 }
 
+/** @throws {BehalfError} `usage` for what is no hop id */
+export function requireHopId(text: string, command: string): string {
+  if (!isHopText(text)) throw new BehalfError('usage', { command, why: 'a hop id has 16 characters' });
+  return text;
+}
+
 function isHeaderName(name: string): name is HeaderName {
   return (NAMES as readonly string[]).includes(name);
 }

@@ -6,7 +6,7 @@ import { chainIdOf, decodeEvent, partEvent } from '../../audit/event/index.ts';
 import { type ChainHeaders, parseChain, parseRoot, type RevocableFacts } from '../../delegation/index.ts';
 import { rootFacts } from '../../delegation/root/root-facts.ts';
 import { BehalfError } from '../../errors/index.ts';
-import { type MeshBundle, parseSpiffeId } from '../../identity/index.ts';
+import { type MeshBundle, parseSpiffeId, sha256Base64url } from '../../identity/index.ts';
 import type { ChainBody, Hop, LoggedEvent } from '../../proto/behalf/audit/v1/audit.ts';
 import { instant } from '../draw/words.ts';
 import { type HopView, joinHops, type SideReport, text } from '../hops/hop-view.ts';
@@ -165,6 +165,8 @@ function decidedInWords({ main }: HopView): string {
   return `the record says ${code === '' ? 'allowed' : code}${by} under snapshot ${snapshotNumber}; \`behalf explain\` decides again`;
 }
 
+/** Clocks of two parts differ by no more without being noticed. */
+const CLOCKS_DIFFER_S = 60;
 /** Changes of a consent that leave less of it. */
 const TAKES_BACK: ReadonlySet<string> = new Set(['narrowed', 'withdrawn']);
 
@@ -179,14 +181,21 @@ export interface NamedRevocation {
 
 /** What the record has of anything of the chain being taken back, oldest first: revocations, and consents that became less. */
 export async function revocationsNaming(query: QueryClient, chain: ChainBody): Promise<NamedRevocation[]> {
-  const named = namedBy(factsOf(chain));
+  const facts = factsOf(chain);
+  if (facts.root === null) return [];
+  const named = namedBy(facts);
+  // What was taken back before the root was made does not hit it, save for a clock's difference.
+  const sinceUs = Math.max(0, (facts.root.iat - CLOCKS_DIFFER_S) * 1e6);
   const events = [
-    ...(await listEvents(query, { kind: 'revocation' })),
-    ...(await listEvents(query, { kind: 'consent' })),
+    ...(await listEvents(query, { kind: 'revocation', sinceUs })),
+    ...(await listEvents(query, { kind: 'consent', sinceUs })),
   ];
   return events
     .flatMap(takenBack)
-    .filter(({ kind, value }) => named.has(`${kind} ${value}`))
+    .flatMap((one) => {
+      const value = named.get(`${one.kind} ${one.value}`);
+      return value === undefined ? [] : [{ ...one, value }];
+    })
     .toSorted((one, other) => one.timeUs - other.timeUs);
 }
 
@@ -223,10 +232,13 @@ function factsOf(chain: ChainBody): RevocableFacts {
   return parsed.ok ? parsed.value : { root: null, signers: [] };
 }
 
-function namedBy({ root, signers }: RevocableFacts): ReadonlySet<string> {
-  const names = new Set<string>();
+/** What the chain names, by kind and value as they stand on record: the authority writes hashes of what is about a person. */
+function namedBy({ root, signers }: RevocableFacts): ReadonlyMap<string, string> {
+  const names = new Map<string, string>();
   const add = (kind: string, value: string | null): void => {
-    if (value !== null) names.add(`${kind} ${value}`);
+    if (value === null) return;
+    names.set(`${kind} ${value}`, value);
+    names.set(`${kind} ${sha256Base64url(value)}`, value);
   };
   if (root !== null) {
     for (const kind of ['kid', 'txn', 'sub', 'client', 'consent', 'grant', 'deferred'] as const) add(kind, root[kind]);

@@ -9,7 +9,7 @@ import { connectQuery } from '../hops/query.ts';
 import { DIR_FLAG, directoryOf } from '../mesh/dir-flag.ts';
 import { asOperator } from '../mesh/operator.ts';
 import { columns, respond } from '../output.ts';
-import { chainOfFlags, PASTED_FLAGS, readPastedChain } from './chain-input.ts';
+import { chainOfFlags, PASTED_FLAGS, readPastedChain, requireHopId } from './chain-input.ts';
 import type { Check } from './check.ts';
 import { type Judged, judgeChain, type Outcome, outcomeOf } from './check-list.ts';
 import { findCall, judgedAtS, judgeRecorded, whyNoChain } from './recorded-chain.ts';
@@ -68,13 +68,13 @@ export async function verifyGivenChain(values: VerifyValues, files: readonly str
   if (hop === undefined) return verifyPasted(values, files);
   if (values.bundle !== undefined || chainOfFlags(values) !== null || files.length > 0)
     throw wrong('--from-log takes chain and keys from the running mesh');
-  return verifyFromLog(values, hop);
+  return verifyFromLog(values, requireHopId(hop, COMMAND));
 }
 
 async function verifyFromLog(values: VerifyValues, hop: string): Promise<ExitCode> {
   return asOperator(directoryOf(values.dir), async (operator) => {
     const query = connectQuery(operator);
-    const call = await findCall(query, hop, COMMAND);
+    const call = await findCall(query, hop);
     const { chain } = call;
     if (chain === null) throw new BehalfError('not_found', { hop, why: whyNoChain(call.view) });
     const judged = await judgeRecorded({ ...call, chain }, { query, bundle: await operator.bundle() });

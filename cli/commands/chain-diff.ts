@@ -43,7 +43,7 @@ async function readBoth(one: string, other: string, dir: string | undefined): Pr
 
 async function readOne(query: QueryClient, what: string): Promise<ChainView> {
   if (!isHopText(what)) return viewChain(readPastedChain(what));
-  const { chain, view } = await findCall(query, what, COMMAND);
+  const { chain, view } = await findCall(query, what);
   if (chain === null) throw new BehalfError('not_found', { hop: what, why: whyNoChain(view) });
   return viewChain(headersOfBody(chain));
 }

@@ -55,7 +55,7 @@ function showRecorded(
 ): Promise<ExitCode> {
   return asOperator(directoryOf(values.dir), async (operator) => {
     const query = connectQuery(operator);
-    const call = await findCall(query, hop, COMMAND);
+    const call = await findCall(query, hop);
     const { view, chain, events } = call;
     const headline = style.bold(headlineOf(view));
     if (chain === null) {
