@@ -5,6 +5,7 @@ import { createOnceStore } from '../once/once-store.ts';
 import { createRevocationSet, type Revocation, type RevocationSource } from '../revocation/index.ts';
 import { type ForgedHop, type Forgery, forge } from '../test-forge.ts';
 import { createTestMesh, TEST_NOW_S } from '../test-mesh.ts';
+import { createChainCache } from './chain-cache.ts';
 import { parseChain } from './parse-chain.ts';
 import { verifyChain } from './verify-chain.ts';
 
@@ -224,6 +225,20 @@ test.each<[string, ErrorCode, Forgery, Partial<VerifyContext>]>([
 test('`rte` and `once` of earlier links bind nobody any more', () => {
   const claims = { rte: 'GET /elsewhere', once: mesh.workload('orders').certificateS256 };
   expect(codeOf(() => verify({ hops: [{ to: 'orders', claims }, { to: 'payments' }] }))).toBe('accepted');
+});
+
+test('a chain whose last link is bound to one call takes no room in the cache; one that was bound earlier does', () => {
+  const cache = createChainCache();
+  const rte = 'GET /orders';
+  const bound = mesh.context('payments', 'orders', { cache, route: rte });
+  const isKept = (forgery: Forgery): boolean => {
+    const parsed = parseChain(forge(mesh, forgery));
+    verifyChain(parsed, bound);
+    return verifyChain(parsed, bound).fromCache;
+  };
+  expect(isKept(last({ rte }))).toBe(false);
+  expect(isKept({ hops: TWO })).toBe(true);
+  expect(isKept({ hops: [{ to: 'orders', claims: { rte: 'GET /elsewhere' } }, { to: 'payments' }] })).toBe(true);
 });
 
 test('a once-only link is taken once', () => {

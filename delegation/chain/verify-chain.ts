@@ -78,9 +78,16 @@ function verifyOrRecall(
   if (known !== null && keysAreCurrent(known, context)) return known.chain;
   context.beforeSignatures?.();
   const keys = verifySignatures(parsed, context);
-  const remembered: KnownChain = { chain: describeChain(parsed, left, maxDepth, expS, true), ...keys };
-  cache.putChain(peer.spiffeId, key, remembered);
+  if (comesAgain(parsed)) {
+    const remembered: KnownChain = { chain: describeChain(parsed, left, maxDepth, expS, true), ...keys };
+    cache.putChain(peer.spiffeId, key, remembered);
+  }
   return describeChain(parsed, left, maxDepth, expS, false);
+}
+
+/** A link that is bound to one call is made anew for each (WIRE.md section 1): it would only take the room of others. */
+function comesAgain({ last }: ParsedChain): boolean {
+  return last.link.claims.rte === undefined && last.link.claims.once === undefined;
 }
 
 function describeChain(
