@@ -8,7 +8,7 @@ import { eventsOfKind, type Stage, untilRecorded } from './stage.ts';
 export async function tellIdentities(stage: Stage): Promise<void> {
   const { tell, mesh, demo } = stage;
   tell.act(1, 'Who is there');
-  tell.line(
+  tell.prose(
     'Every part and every sidecar has shown the certificate authority who it is and got a short-lived certificate.',
     'Its key was made where it is used and has never left.',
     '',
@@ -23,7 +23,7 @@ export async function tellIdentities(stage: Stage): Promise<void> {
   const rows = (issued ?? []).map(({ issuance, timeUs }) => [
     issuance.spiffeId,
     issuance.attestor.replaceAll('_', ' '),
-    lifetime(issuance.notAfterS - timeUs / 1e6),
+    lifetime(Math.round((issuance.notAfterS - timeUs / 1e6) / 60) * 60),
     shortSerial(issuance.serial),
   ]);
   for (const line of columns([['SPIFFE ID', 'SHOWN BY', 'LASTS', 'SERIAL'], ...rows])) tell.line(line);
@@ -34,5 +34,5 @@ export async function tellIdentities(stage: Stage): Promise<void> {
   );
   if (demo.guard.on)
     tell.check(true, 'each service runs as a user of its own, and only it may use its sidecar’s local ports');
-  else tell.line(`The guard of local ports is off: ${demo.guard.why}. Any process here could use them.`);
+  else tell.prose(`The guard of local ports is off: ${demo.guard.why}. Any process here could use them.`);
 }

@@ -24,7 +24,7 @@ export async function tellConsent(stage: Stage): Promise<ObtainedTokens> {
     event?.consent.change === 'granted' && DEMO_SCOPES.every((scope) => event.consent.scopes.includes(scope)),
     'the consent is in the log, with a pseudonym in place of the user’s name',
   );
-  tell.line('The app now holds an access token. It is good at the mesh’s entry alone; no service will ever see it.');
+  tell.prose('The app now holds an access token. It is good at the mesh’s entry alone; no service will ever see it.');
   return tokens;
 }
 

@@ -23,7 +23,7 @@ export async function tellRequest(stage: Stage, accessToken: string): Promise<To
   const sinceUs = nowUs();
   const paid = await callShop(entry, accessToken, 'POST', '/checkout', { orderId });
   tell.check(paid.status === 200, `and pays for it: receipt ${String(paid.body['receipt'] ?? 'none')}`);
-  tell.line(
+  tell.prose(
     '',
     'The services only talk to localhost. This is what their sidecars reported, both sides of each call:',
     '',

@@ -73,12 +73,12 @@ export async function tellAttacks(stage: Stage, given: ActFour): Promise<ToldAtt
   );
 
   const revocation = await measureRevocation(stage, given, parseSpiffeId(DEMO_PROBE.id));
-  tell.line(
+  tell.prose(
     '',
     'The user withdraws the consent, while a test workload calls payments every 5 ms with a chain that it may use.',
   );
   judge('a call after the withdrawal', 'consent_withdrawn', revocation.result);
-  tell.line(...tellSpeed(revocation));
+  tell.prose(...tellSpeed(revocation));
   return { attacks, revocationMs: revocation.ms };
 }
 

@@ -33,10 +33,10 @@ export async function tellLog(stage: Stage, { request }: ToldRequest): Promise<n
   });
   if (checkpoint === null) throw new Error('no checkpoint covers the request');
   const [origin, size, root] = checkpoint.split('\n');
-  tell.line(
+  tell.prose(
     `The log ${tell.style.bold(origin ?? '')} signed a checkpoint: ${size} records under the root ${root?.slice(0, 16)}…`,
   );
-  tell.line('Another process gets a copy of the tiles, this checkpoint and the log’s public key, nothing else:', '');
+  tell.prose('Another process gets a copy of the tiles, this checkpoint and the log’s public key, nothing else:', '');
 
   const folder = mkdtempSync(join(tmpdir(), 'behalf-verify-'));
   try {

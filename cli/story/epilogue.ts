@@ -43,7 +43,7 @@ export async function tellWhatToTry(stage: Stage, hop: string): Promise<void> {
     ['logs of each process', `${folder}/log`],
   ];
   for (const line of columns(rows)) tell.line(line);
-  tell.line(`Sign in at the authority as demo with the password in ${folder}/accounts/demo.`);
+  tell.prose(`Sign in at the authority as demo with the password in ${folder}/accounts/demo.`);
 }
 
 /** Relative where it is within the working directory. */

@@ -45,7 +45,7 @@ export async function runDemo({ directory, once, json, style }: RunDemo): Promis
   const tell = createTeller(style, process.stdout);
   const dir = takeStateDir(directory, { fresh: true });
   const log = openMeshLog(dir);
-  tell.line(
+  tell.prose(
     style.bold(
       'Behalf: every call proves on whose authority it runs, and leaves a record that cannot be quietly changed.',
     ),
