@@ -11,6 +11,8 @@ const root = (name: string): string => fileURLToPath(new URL(`../${name}`, impor
 test.each([
   ['the CA imports the authority', 'ca/a.ts', '../authority/b.ts', 'arrows-ca'],
   ['identity imports policy', 'identity/a.ts', '../policy/b.ts', 'arrows-identity'],
+  ['a sidecar imports a benchmark', 'sidecar/a.ts', '../bench/b.ts', 'arrows-sidecar'],
+  ['a benchmark imports the tests', 'bench/a.ts', '../test/b.ts', 'arrows-bench'],
   ['delegation opens a socket', 'delegation/a.ts', 'node:net', 'delegation-stays-bare'],
   ['delegation loads X.509', 'delegation/a.ts', '../identity/svid/b.ts', 'delegation-stays-bare'],
 ])('%s: the check of the arrows fails', (_, from, target, rule) => {
