@@ -14,7 +14,7 @@ export function tellChain({ root, links }: ChainView, nameSubject: NameSubject):
 }
 
 /** Whose authority it is, in one sentence. */
-export function tellPrincipal({ sub, client, purpose }: RootView, nameSubject: NameSubject): string {
+function tellPrincipal({ sub, client, purpose }: RootView, nameSubject: NameSubject): string {
   const forWhat = purpose === null ? '' : `, for: ${printable(purpose)}`;
   if (!isUser(sub)) return `${shortName(sub)} acts on its own authority${forWhat}.`;
   return `${printable(nameSubject(sub))} let the client ${printable(client ?? '')} act${forWhat}.`;

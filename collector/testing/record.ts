@@ -23,6 +23,8 @@ export interface TestRecord {
     events: readonly EventBody[];
     firstSeq: number;
     chains?: readonly ChainBody[];
+    /** When they happened, by the reporter's clock. */
+    timeUs?: number;
   }) => Promise<StoredThrough>;
   readonly close: () => void;
 }
@@ -43,9 +45,9 @@ export async function openTestRecord(dir: string, nowUs: () => number = () => 1_
     writer,
     reader: createRecordReader(database),
     ledger,
-    async put({ reporter, events, firstSeq, chains = [] }) {
+    async put({ reporter, events, firstSeq, chains = [], timeUs = 1_000 }) {
       const encoded = events.map((body, index) =>
-        encodeEvent({ ...body, seq: firstSeq + index, epoch: Buffer.alloc(16, 1), timeUs: 1_000 } as Event),
+        encodeEvent({ ...body, seq: firstSeq + index, epoch: Buffer.alloc(16, 1), timeUs } as Event),
       );
       const { stored } = writer.store([parseReport(reporter, { events: encoded, chains })]);
       await ledger.catchUp();

@@ -17,7 +17,7 @@ import { refusalAnswer } from '../wire/refusal.ts';
 import { afterFirstBytes } from './first-bytes.ts';
 
 /** A connection is held this long for the sidecar to become able to judge. */
-export const HOLD_MS = 10_000;
+const HOLD_MS = 10_000;
 /** Connections held at once on one port; further ones are closed unanswered. */
 const MAX_HELD = 1_024;
 
