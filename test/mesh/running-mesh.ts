@@ -24,8 +24,8 @@ export interface RunningMesh {
   /** A service of the plan, as `mesh.json` shows it. */
   service(name: string): Mesh['file']['services'][number];
   signIn(account: string, password: string): Promise<ObtainedTokens>;
-  /** Every hop and its end on record, in log order; since a time where one is given. */
-  hops(sinceUs?: number): Promise<RecordedEvent[]>;
+  /** Every hop and its end on record, in log order. */
+  hops(): Promise<RecordedEvent[]>;
   events(kind: string): Promise<RecordedEvent[]>;
   stop(): Promise<void>;
 }
@@ -72,7 +72,7 @@ export async function runMesh(
         purpose: 'test',
         durationS: 3600,
       }),
-    hops: (sinceUs = 0) => pages((fromIndex) => query.listHops({ fromIndex, sinceUs, limit: 10_000 })),
+    hops: () => pages((fromIndex) => query.listHops({ fromIndex, limit: 10_000 })),
     events: (kind) => pages((fromIndex) => query.listEvents({ kind, fromIndex, limit: 10_000 })),
     async stop() {
       query.close();

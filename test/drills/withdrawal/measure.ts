@@ -2,10 +2,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { decodeEvent } from '../../../audit/event/index.ts';
 import { type ObtainedTokens, obtainTokens } from '../../../authority/headless/index.ts';
 import type { ServiceClient } from '../../../identity/mtls/index.ts';
 import type { Consents } from '../../../proto/behalf/authority/v1/authority.ts';
-import { eventually, type RecordedEvent, type RunningMesh } from '../../mesh/running-mesh.ts';
+import { eventually, type RunningMesh } from '../../mesh/running-mesh.ts';
 import { CLIENT } from '../../mesh/two-services.ts';
 import type { LoadLine, LoadOrders, UserLedger } from './load.ts';
 import { type DrillUser, SCOPE } from './three-hops.ts';
@@ -69,7 +70,12 @@ export async function measure(
     await delay(AFTER_MS);
     const durationS = (now() - load.startedMs) / 1_000;
     const ledgers = await load.stop();
-    const ends = await endsOnRecord(running, consentId, askedMs, ledgers[who]!.brokenOff);
+    const ends = await endsOnRecord(running, {
+      subject: await subjectOf(consents, users[who]!),
+      startedMs: load.startedMs,
+      askedMs,
+      streams: ledgers[who]!.brokenOff,
+    });
     return judge({ user: users[who]!.account, who, askedMs, answeredMs, ledgers, ends, durationS, options });
   } finally {
     load.kill();
@@ -122,36 +128,27 @@ function judge({ user, who, askedMs, answeredMs, ledgers, ends, durationS, optio
   };
 }
 
-/** What the sidecars put on record of the withdrawn consent after the withdrawal was asked for. Waits for the streams' ends. */
+/** What the sidecars put on record for that user after the withdrawal was asked for. Waits for the ends of the streams. */
 async function endsOnRecord(
-  { query, hops }: RunningMesh,
-  consentId: string,
-  askedMs: number,
-  streams: number,
+  { query }: RunningMesh,
+  { subject, startedMs, askedMs, streams }: { subject: string; startedMs: number; askedMs: number; streams: number },
 ): Promise<Facts['ends']> {
-  const sinceUs = Math.floor(askedMs * 1_000) - 600_000_000;
-  const ids = new Set<string>();
-  let events: RecordedEvent[] = [];
-  // A stream stands on record at each of its sidecars: entry, two callers, two callees or more.
-  const ends = await eventually(async () => {
-    events = await hops(sinceUs);
-    for (const { event } of events)
-      if (event.body === 'hop' && event.hop.personal?.consentId === consentId) ids.add(idOf(event.hop.hopId));
-    const found = events.flatMap(({ event }) =>
-      event.body === 'hopEnd' && ids.has(idOf(event.hopEnd.hopId)) && event.hopEnd.code !== '' ? [event] : [],
-    );
-    return found.length >= streams * 5 ? found : null;
+  const sinceUs = Math.floor(startedMs * 1_000);
+  const afterUs = Math.floor(askedMs * 1_000);
+  const { ends, answers } = await eventually(async () => {
+    const { events } = await query.listHops({ subject, sinceUs, limit: 10_000 });
+    const seen = events.map(({ event }) => decodeEvent(event)).filter(({ timeUs }) => timeUs >= afterUs);
+    const ended = seen.flatMap((event) => (event.body === 'hopEnd' ? [event] : []));
+    // A stream stands on record at the entry and at both sides of its two further hops.
+    if (ended.length < streams * 5) return null;
+    return {
+      ends: ended,
+      answers: seen.filter((event) => event.body === 'hop' && event.hop.outcome === 'OUTCOME_FORWARDED'),
+    };
   });
-  await query.summary({});
-  const forwarded = events.flatMap(({ event }) =>
-    event.body === 'hop' && event.hop.personal?.consentId === consentId && event.hop.outcome === 'OUTCOME_FORWARDED'
-      ? [event.timeUs]
-      : [],
-  );
-  const times = [...forwarded, ...ends.map(({ timeUs }) => timeUs)];
   return {
-    lastMs: times.reduce((last, timeUs) => Math.max(last, timeUs), 0) / 1_000,
-    codes: new Set(ends.map(({ hopEnd }) => hopEnd.code)),
+    lastMs: [...ends, ...answers].reduce((last, { timeUs }) => Math.max(last, timeUs), 0) / 1_000,
+    codes: new Set(ends.map(({ hopEnd }) => hopEnd.code).filter(Boolean)),
   };
 }
 
@@ -207,8 +204,9 @@ function signIn({ mesh }: RunningMesh, { account, password }: DrillUser) {
   });
 }
 
-function idOf(hopId: Buffer): string {
-  return hopId.toString('base64url');
+/** The pseudonym under which the record knows a user. */
+async function subjectOf(consents: ServiceClient<Consents>, { account }: DrillUser): Promise<string> {
+  return (await consents.lookUpSubject({ account })).subject;
 }
 
 function delay(ms: number): Promise<void> {
