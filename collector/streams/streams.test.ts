@@ -402,6 +402,20 @@ test('streams that end leave nothing behind', async () => {
   await until('gone', () => collector.state.watchers().liveState === 0 && collector.state.watchers().snapshot === 0);
 });
 
+test('Explain is for operators', async () => {
+  await put(snapshot(3));
+  const { address } = collector;
+  const ask = (identity: TestIdentity) => {
+    const decisions = connectService(decisionService, { address, identity, expect: ids.collector.spiffeId, log });
+    stop.signal.addEventListener('abort', () => decisions.close());
+    const call = { caller: `${TD}/storefront`, service: `${TD}/orders`, method: '', path: '', subject: 'u:alice' };
+    const facts = { clientId: '', scopes: ['orders:read'], purpose: '', consentId: '', actors: [], depth: 1 };
+    return decisions.explain({ call: { ...call, ...facts, resourceJson: '' }, route: 'GET /v1/orders/{id}' });
+  };
+  expect(await ask(ids.operator)).toMatchObject({ decision: { allow: true }, service: { owner: 'team-orders' } });
+  await expect(ask(ids.orders)).rejects.toMatchObject({ code: 'policy_denied' });
+});
+
 test('Decide answers a service about itself and an operator about any, by the same function', async () => {
   await put(snapshot(3));
   const ask = (identity: TestIdentity, more: object = {}) => {
