@@ -23,6 +23,7 @@ import { createDecisionCache } from './call/decisions.ts';
 import type { CallEnvironment } from './call/environment.ts';
 import { createCallHooks } from './call/hooks.ts';
 import { createLinkCache } from './call/links.ts';
+import { createRandomPool } from './call/random-pool.ts';
 import type { CallHooks, Peer } from './call/seam.ts';
 import { rootContext } from './call/standing.ts';
 import { createRunningCalls, revocationCode } from './call/streams.ts';
@@ -63,9 +64,10 @@ export interface FullModeOptions {
 
 export function startFullMode({ config, identity, reporter, peerNamed, log, signal }: FullModeOptions): FullMode {
   const nowS = () => Date.now() / 1000;
+  const random = createRandomPool();
   const floorFile = `${config.dataDir}/snapshot-floor.json`;
   const state = watchState({ identity, collectorAddress: config.collectorAddress, floorFile, log, signal });
-  const contexts = createContextTable({ random: randomBytes, now: nowS });
+  const contexts = createContextTable({ random, now: nowS });
   const settings = () => state.snapshot()?.snapshot.settings ?? null;
   const { roots, closeRoots } = openRoots();
   const running = createRunningCalls({
@@ -89,14 +91,14 @@ export function startFullMode({ config, identity, reporter, peerNamed, log, sign
     onceStore: createOnceStore({ startedAtS: nowS() }),
     hopWindow: createHopWindow(),
     hopMinter: createHopMinter(randomBytes(HOP_PREFIX_BYTES)),
-    links: createLinkCache(randomBytes),
+    links: createLinkCache(random),
     decisions: createDecisionCache(),
     running,
     roots,
     reporter,
     clock: DEFAULT_CLOCK_RULE,
     nowS,
-    random: randomBytes,
+    random,
     peerNamed,
     entryForward: config.entry?.forward === undefined ? null : peerNamed(config.entry.forward),
   };

@@ -6,12 +6,13 @@
  * Handles are secrets of this pod: they are looked up by their SHA-256, so that no comparison runs over the handle itself,
  * and stand in no log, event, metric or error.
  */
-import { hash, randomBytes } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { BehalfError, type ErrorCode } from '../../errors/index.ts';
 import { systemClock } from '../../identity/clock.ts';
 import { dlgValues } from '../facts/baggage.ts';
 import type { HeaderList } from './head.ts';
 import type { InboundContext } from './inbound-context.ts';
+import { createRandomPool } from './random-pool.ts';
 
 /** How long a handle outlives its response, for work that the app ends after it answered. */
 const DEFAULT_CONTEXT_LINGER_MS = 10_000;
@@ -24,8 +25,6 @@ const HANDLE_BYTES = 16;
 /** Unpadded base64url of 16 bytes. */
 const HANDLE_LENGTH = 22;
 const SWEEP_INTERVAL_MS = 1_000;
-/** Random bytes that are drawn from the system at once: a call for 16 costs as much. */
-const RANDOM_POOL_BYTES = 4_096;
 /** Ended entries at the head of a queue that may be gone before it is cut. */
 const QUEUE_SLACK = 1_024;
 
@@ -97,7 +96,7 @@ export function createContextTable(options: ContextTableOptions = {}): ContextTa
   const maxTotal = options.maxTotal ?? DEFAULT_MAX_CONTEXTS;
   const maxPerPeer = options.maxPerPeer ?? DEFAULT_MAX_CONTEXTS_PER_PEER;
   const lingerMs = options.lingerMs ?? DEFAULT_CONTEXT_LINGER_MS;
-  const random = options.random ?? pooledRandom();
+  const random = options.random ?? createRandomPool();
   const nowS = options.now ?? systemClock;
   const monotonicMs = options.monotonicMs ?? performance.now.bind(performance);
 
@@ -226,20 +225,6 @@ export function createContextTable(options: ContextTableOptions = {}): ContextTa
       entries.clear();
       shares.clear();
     },
-  };
-}
-
-/** Gives slices of a pool, each once. */
-function pooledRandom(): (bytes: number) => Buffer {
-  let pool = Buffer.alloc(0);
-  let at = 0;
-  return (bytes) => {
-    if (at + bytes > pool.length) {
-      pool = randomBytes(RANDOM_POOL_BYTES);
-      at = 0;
-    }
-    at += bytes;
-    return pool.subarray(at - bytes, at);
   };
 }
 

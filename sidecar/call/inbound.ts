@@ -2,7 +2,6 @@
  * A call from a peer to the own app: the verification order of WIRE section 3, step by step, then the app's head. The first
  * failure wins and is the call's answer and record.
  */
-import { randomBytes } from 'node:crypto';
 import { type VerifiedChain, verifyChain } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { demandsOfRoute, type MatchedRoute, matchRoute } from '../../policy/index.ts';
@@ -35,7 +34,7 @@ function newInboundCall(env: CallEnvironment, head: RequestHead, peer: PeerFacts
   const hop = hopIfReadable(head.headers) ?? {
     hop: env.hopMinter.next(),
     parent: null,
-    request: randomBytes(12).toString('base64url'),
+    request: env.random(12).toString('base64url'),
   };
   const record = newHopRecord({
     side: 'SIDE_CALLEE',

@@ -9,7 +9,7 @@ import type { ConnectionRefusal } from '../call/seam.ts';
 import type { Asker } from '../wire/exchange.ts';
 import { MAX_HEAD_BYTES } from '../wire/fields.ts';
 import { createHttp1Server } from '../wire/http1/server.ts';
-import { type Http2Connection, takeHttp2 } from '../wire/http2/server.ts';
+import { type Http2Connection, RESETS_OF_ONE_CLIENT, takeHttp2 } from '../wire/http2/server.ts';
 import { refusalAnswer } from '../wire/refusal.ts';
 import { afterFirstBytes } from './first-bytes.ts';
 import type { HeldPort } from './held-port.ts';
@@ -17,6 +17,8 @@ import type { UidGuard } from './uid-guard.ts';
 
 /** Connections at once; further ones are closed unanswered. */
 const MAX_CONNECTIONS = 8_192;
+/** As HTTP/1.1 keeps them. */
+const IDLE_MS = 75_000;
 
 export interface PlainListenerOptions {
   /** Closed with the listener. */
@@ -60,6 +62,8 @@ export function listenPlain(options: PlainListenerOptions): Listener {
   function takeH2(socket: Socket): void {
     const session = takeHttp2(socket, {
       maxHeadBytes: MAX_HEAD_BYTES,
+      idleMs: IDLE_MS,
+      ...(kind === 'entry' ? { resets: RESETS_OF_ONE_CLIENT } : {}),
       onRequest(asker) {
         if (refusedSockets.has(socket)) answerThenClose(new BehalfError('local_peer_refused'), asker, socket);
         else options.onRequest(asker, socket);

@@ -16,9 +16,14 @@ const MAX_STREAMS = 1_000;
 /** Windows: 1 MiB a stream, 8 MiB a connection, so that one slow reader does not stop the others. */
 export const STREAM_WINDOW = 1_048_576;
 export const CONNECTION_WINDOW = 8_388_608;
-/** Streams that a client may cancel: at once, and a second after that. A sidecar cancels whenever its own client goes away. */
-const RESET_BURST = 10_000;
-const RESET_RATE = 1_000;
+/** Streams that the other end may cancel: at once, and a second after that; beyond it the connection ends (CVE-2023-44487). */
+export interface ResetLimit {
+  readonly burst: number;
+  readonly perS: number;
+}
+/** A sidecar or an app carries the calls of many, and cancels whenever one of its own clients goes away. */
+const RESETS_OF_MANY: ResetLimit = { burst: 10_000, perS: 1_000 };
+export const RESETS_OF_ONE_CLIENT: ResetLimit = { burst: 1_000, perS: 33 };
 /** A broken-off gRPC answer whose trailers cannot be written in this time is reset instead. */
 const TRAILERS_WITHIN_MS = 300;
 /** Streams that were under way when the first GOAWAY left get this long to arrive (RFC 9113 section 6.8). */
@@ -31,6 +36,10 @@ const LAST_POSSIBLE_STREAM = 2 ** 31 - 1;
 
 export interface Http2ServerOptions {
   readonly maxHeadBytes: number;
+  /** Absent: what one needs that carries the calls of many. */
+  readonly resets?: ResetLimit;
+  /** A connection on which nothing moves takes no new streams after this long, and ends with its last; absent: never. */
+  readonly idleMs?: number;
   /** Of a peer: it is told our time, and measured by its own. Null or absent: an app. */
   readonly clock?: PeerClock | null;
   onRequest(asker: Asker): void;
@@ -48,7 +57,7 @@ export interface Http2Connection {
 /** Speaks HTTP/2 on a socket, of which bytes may already have been read and put back. */
 export function takeHttp2(
   socket: Duplex,
-  { maxHeadBytes, clock = null, onRequest, onMalformed, onClose }: Http2ServerOptions,
+  { maxHeadBytes, resets = RESETS_OF_MANY, idleMs, clock = null, onRequest, onMalformed, onClose }: Http2ServerOptions,
 ): Http2Connection {
   const session = http2.performServerHandshake(socket, {
     settings: {
@@ -60,8 +69,8 @@ export function takeHttp2(
     remoteCustomSettings: clock === null ? [] : [CLOCK_SETTING],
     maxHeaderListPairs: MAX_FIELDS + MESH_FIELDS + PSEUDO_FIELDS,
     maxSessionMemory: SESSION_MEMORY_MB,
-    streamResetBurst: RESET_BURST,
-    streamResetRate: RESET_RATE,
+    streamResetBurst: resets.burst,
+    streamResetRate: resets.perS,
     // A field that occurs twice is passed on as it came: Node would throw at it while an answer is on its way.
     strictSingleValueFields: false,
   });
@@ -75,6 +84,11 @@ export function takeHttp2(
     else onRequest(askerOf(head, stream));
   });
   session.on('error', ignore); // told by 'close'
+  if (idleMs !== undefined) {
+    session.setTimeout(idleMs, () => {
+      if (!session.closed && !session.destroyed) session.close();
+    });
+  }
   session.on('close', onClose);
   return {
     drain() {
