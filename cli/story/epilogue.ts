@@ -4,8 +4,13 @@ import { columns } from '../output.ts';
 import { consentOf } from './act-2-consent.ts';
 import type { Stage } from './stage.ts';
 
-/** `hop` is one that has been told about. */
-export async function tellWhatToTry(stage: Stage, hop: string): Promise<void> {
+/** Hops that have been told about: one that was allowed and, where there is one, one that was refused. */
+export interface ToldHops {
+  readonly allowed: string;
+  readonly refused: string | null;
+}
+
+export async function tellWhatToTry(stage: Stage, hops: ToldHops): Promise<void> {
   const { tell, mesh, demo, service } = stage;
   const { accessToken } = await consentOf(stage, demo.users.demo);
   const tokenFile = mesh.dir.write('demo-token', accessToken);
@@ -25,7 +30,8 @@ export async function tellWhatToTry(stage: Stage, hop: string): Promise<void> {
     '',
     `npx behalf hops --user demo${directory}`,
     `npx behalf hops --last${directory}`,
-    `npx behalf chain show ${hop}${directory}`,
+    `npx behalf chain show ${hops.allowed}${directory}`,
+    ...(hops.refused === null ? [] : [`npx behalf explain ${hops.refused}${directory}`]),
     `${directory === '' ? '' : `BEHALF_DIR=${folder} `}npx behalf log verify`,
     `npx behalf consent list${directory}`,
     `npx behalf consent revoke --user demo${directory}`,

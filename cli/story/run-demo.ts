@@ -16,7 +16,7 @@ import { tellRequest } from './act-3-request.ts';
 import { type ToldAttacks, tellAttacks } from './act-4-attacks.ts';
 import { tellLog } from './act-5-log.ts';
 import { type Demo, makeDemo } from './demo-plan.ts';
-import { tellWhatToTry } from './epilogue.ts';
+import { type ToldHops, tellWhatToTry } from './epilogue.ts';
 import { openStage, type Stage, untilRecorded } from './stage.ts';
 import { createTeller, type Teller } from './teller.ts';
 
@@ -35,8 +35,8 @@ interface DemoResult extends ToldAttacks {
   readonly logSize: number;
   readonly inclusionVerified: number;
   readonly startupMs: number;
-  /** A hop of the request of act 3, for the person to look at. Not in the line. */
-  readonly shownHop: string;
+  /** For the person to look at. Not in the line. */
+  readonly toldHops: ToldHops;
 }
 
 /** Runs it. @throws {BehalfError} what `startMesh` throws; nothing is left running then */
@@ -65,7 +65,7 @@ export async function runDemo({ directory, once, json, style }: RunDemo): Promis
       interrupted(stop.asked),
     ]);
     if (result !== null) {
-      if (!once) await tellWhatToTry(stage, result.shownHop);
+      if (!once) await tellWhatToTry(stage, result.toldHops);
       if (json) answer(orderedResult(result));
     }
     if (!once && result !== null) {
@@ -108,7 +108,10 @@ async function tellStory(stage: Stage, demo: Demo, tell: Teller, startupMs: numb
     revocationMs,
     startupMs,
     attacks,
-    shownHop: told.request.hops.at(-1)!.id,
+    toldHops: {
+      allowed: told.request.hops.at(-1)!.id,
+      refused: attacks.find(({ name }) => name === 'scope-not-granted')?.hop ?? null,
+    },
   };
 }
 
