@@ -6,6 +6,7 @@
  * a refusal events go one by one, and the one that is refused alone is left out: the collector sees a gap in the numbers, and
  * an event of ours beside it says why. Never silent, and never for a refusal of another kind.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { BehalfError, codeOf } from '../../errors/index.ts';
@@ -18,6 +19,8 @@ import { createWakeup, type Wakeup } from './wakeup.ts';
 
 /** Bytes of one request. */
 const BATCH_BYTES = 64 * 1024;
+/** After a read that gave little, events gather for this long before the next. */
+const GATHER_MS = 10;
 /** Bytes sent and not yet acknowledged, at which sending waits. */
 const WINDOW_BYTES = 2 * 1024 * 1024;
 /** A collector that acknowledges nothing for so long is taken for dead, and the stream is opened anew. */
@@ -127,6 +130,8 @@ export function startDelivery(deps: {
           const { batch, next } = read;
           send(current, batch, { lastSeq: batch.lastSeq, bytes: batch.bytes, end: next });
           cursor = next;
+          // Else each event-loop turn would open the file, read it and send a message of its own.
+          if (batch.bytes < BATCH_BYTES / 2) await delay(GATHER_MS);
         } else {
           await waitForAck(current);
         }
