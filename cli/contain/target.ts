@@ -12,7 +12,7 @@ export interface Target {
   readonly label: string;
 }
 
-export const TARGET_KINDS: readonly TargetKind[] = ['workload', 'cert', 'user', 'client', 'consent', 'kid', 'txn'];
+const TARGET_KINDS: readonly TargetKind[] = ['workload', 'cert', 'user', 'client', 'consent', 'kid', 'txn'];
 
 /** Which kinds can be kept from obtaining anything new. */
 export const BANNABLE: readonly TargetKind[] = ['workload', 'user', 'client'];

@@ -13,6 +13,8 @@ import { newUsers, threeHops } from './three-hops.ts';
 
 export interface DrillOptions extends RunOptions {
   readonly runs: number;
+  /** Further arguments for Node, by the child's name: to switch a check off. */
+  readonly nodeArgs?: (child: string) => readonly string[];
 }
 
 export interface DrillResult {
@@ -25,7 +27,8 @@ export interface DrillResult {
 /** Runs it; `say` gets a line of JSON for each run and one for all together. */
 export async function runDrill(options: DrillOptions, say: (line: object) => void): Promise<DrillResult> {
   const users = newUsers();
-  const running = await runMesh((dir) => threeHops(dir, users));
+  const { nodeArgs = () => [] } = options;
+  const running = await runMesh((dir) => threeHops(dir, users), { nodeArgs });
   const { authority } = running.mesh.file;
   const operator = connectService(consents, {
     address: authority!.address,

@@ -5,7 +5,7 @@ import type { MeshPlan, ServicePlan } from '../../../cli/mesh/plan.ts';
 import type { StateDir } from '../../../cli/mesh/state-dir.ts';
 import { CLIENT, TEST_DOMAIN, workload } from '../../mesh/two-services.ts';
 
-export const USERS = 10;
+const USERS = 10;
 export const SCOPE = 'notes:read';
 
 export interface DrillUser {
