@@ -8,11 +8,13 @@ import { connect as connectHttp2 } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
+import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ObtainedTokens, obtainTokens } from '../authority/headless/index.ts';
 import { parseRoot } from '../delegation/root/index.ts';
-import { meshClientTlsOptions } from '../identity/mtls/index.ts';
+import { connectService, meshClientTlsOptions } from '../identity/mtls/index.ts';
 import type { OwnIdentity } from '../identity/own/own-identity.ts';
+import { auditQuery } from '../proto/behalf/audit/v1/audit.ts';
 import { attest, type Fields, type Probe, startProbe } from './mesh/probe.ts';
 import { expectCode, hopOnRecord, refusedConnections } from './mesh/refusals.ts';
 import { type CliRun, runCli } from './mesh/run-cli.ts';
@@ -213,6 +215,12 @@ test('certificate: its connections are refused with peer_revoked, the workloadâ€
   await expectUnharmed();
 }, 60_000);
 
+async function askCollector(identity: OwnIdentity): Promise<unknown> {
+  const { address, id } = running.mesh.file.collector;
+  const client = connectService(auditQuery, { address, identity, expect: id, log: pino({ level: 'silent' }) });
+  return client.summary({}).finally(client.close);
+}
+
 /** What a clean replacement begins with: nothing of the one before. */
 async function forgetProbe(): Promise<void> {
   await probe.identity.close();
@@ -257,6 +265,9 @@ test('workload: stream and connection end, new ones are refused; banned, it cann
   await ended;
   await eventually(async () => ((await endCodes(since)).includes('delegation_revoked') ? true : null));
   expectCode((await probe.present(chain)).answer, 401, 'peer_revoked');
+  // The parts let it in no more either.
+  await expect(probe.chain()).rejects.toMatchObject({ code: 'peer_revoked' });
+  await expect(askCollector(probe.identity)).rejects.toMatchObject({ code: 'peer_revoked' });
   const [revocation] = (await running.events('revocation')).slice(-1);
   expect(revocation?.event).toMatchObject({
     revocation: { kind: 'workload', value: workload('probe'), reason: 'core dump on a share' },
