@@ -11,17 +11,14 @@ export {
   narrowOver,
   ownScopesOf,
   serviceOf,
-  workloadOf,
 } from './decide/compile.ts';
 export { type CallRequest, type Decision, decideCall } from './decide/decide-call.ts';
 export { type AppResource, decideResource, type ResourceRequest } from './decide/decide-resource.ts';
 export { type CallExplanation, explainCall, type PolicyDescription, routeNamed } from './decide/explain-call.ts';
-export { demandsOfCall, demandsOfRoute, NO_DEMANDS, type RouteDemands } from './decide/route-demands.ts';
+export { demandsOfCall, demandsOfRoute, type RouteDemands } from './decide/route-demands.ts';
 export type { DelegationFacts } from './model/entities.ts';
 export { factsOfDelegation } from './model/facts-of-delegation.ts';
 export { isScopeToken } from './model/scope-token.ts';
-export { routesFromProto } from './routes/grpc-proto.ts';
-export { routesFromOpenApi } from './routes/openapi.ts';
 export { parseSnapshot } from './snapshot/parse-snapshot.ts';
 export { signSnapshot, verifySnapshot } from './snapshot/sign-snapshot.ts';
 export type {

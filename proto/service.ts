@@ -36,7 +36,6 @@ export interface Bidi<Q, S> {
   readonly request: Q;
   readonly response: S;
 }
-export type Method = Unary<unknown, unknown> | ServerStream<unknown, unknown> | Bidi<unknown, unknown>;
 
 /** A message on its way out: what is left out goes as its default. */
 export type Sent<T> = { readonly [K in keyof T]?: T[K] | undefined };

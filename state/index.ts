@@ -4,7 +4,6 @@ export type {
   LiveStateHeartbeat,
   LiveStateSource,
   Revocation,
-  RevocationKind,
 } from './live-state.ts';
 export {
   LIVE_STATE_SOURCES,

@@ -5,7 +5,7 @@
 
 import type { Revocation, RevocationSource } from '../delegation/revocation/index.ts';
 
-export type { Revocation, RevocationKind } from '../delegation/revocation/index.ts';
+export type { Revocation } from '../delegation/revocation/index.ts';
 
 /** Who may state what: WIRE.md section 3. */
 export type LiveStateSource = RevocationSource;

@@ -2,4 +2,4 @@ export type { Event, EventBody, LogEntry } from '../../proto/behalf/audit/v1/aud
 export { chainIdOf, defectOfChain } from './chain-id.ts';
 export { decodeEvent, decodeLogEntry, MAX_EVENT_BYTES, parseEvent } from './decode-event.ts';
 export { encodeEvent, encodeLogEntry } from './encode-event.ts';
-export { joinEvent, newSalt, type PartedEvent, partEvent, personalOf } from './log-entry.ts';
+export { joinEvent, newSalt, type PartedEvent, partEvent } from './log-entry.ts';

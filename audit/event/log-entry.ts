@@ -78,7 +78,7 @@ function entryOf(reporter: string, event: Event, personalCommitment: Buffer, cha
 }
 
 /** The personal part of an event of any kind. */
-export function personalOf(event: Event): Personal | null {
+function personalOf(event: Event): Personal | null {
   if (event.body === 'hop') return event.hop.personal;
   if (event.body === 'consent') return event.consent.personal;
   if (event.body === 'evaluation') return event.evaluation.personal;

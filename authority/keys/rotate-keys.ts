@@ -18,7 +18,7 @@ export interface RotationDeps {
 }
 
 /** Does what is due now. @throws what `publish` throws; a later step then publishes */
-export async function rotateOnce({ keys, publish, record, log }: RotationDeps, signal: AbortSignal): Promise<void> {
+async function rotateOnce({ keys, publish, record, log }: RotationDeps, signal: AbortSignal): Promise<void> {
   for (const { kid, change } of keys.rotate()) {
     log.info({ kid, change }, 'root key rotated');
     // What was done is done, whether or not the log can be written; the CA records what it publishes too.

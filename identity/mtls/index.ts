@@ -13,7 +13,6 @@ export {
 export { createGrpcServer, type GrpcServer, type GrpcServerOptions, type ProvenPeer } from './grpc-server.ts';
 export type { Implementation } from './handlers.ts';
 export {
-  anonymousClientTlsOptions,
   followIdentity,
   meshClientTlsOptions,
   meshServerTlsOptions,

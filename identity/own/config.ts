@@ -23,7 +23,7 @@ export interface IdentityConfig {
 }
 
 /** JSON Schema (draft 07) of `TrustConfig`. */
-export const TRUST_SCHEMA = {
+const TRUST_SCHEMA = {
   type: 'object',
   description: 'How this process obtains its identity from the certificate authority.',
   additionalProperties: false,

@@ -1,11 +1,9 @@
 /** A process's own identity. Loads pkijs and grpc-js. */
 export { type BackOff, type BackOffOptions, createBackOff, waitFor } from './back-off.ts';
-export {
-  type AttestConfig,
-  IDENTITY_PROPERTIES,
-  type IdentityConfig,
-  TRUST_SCHEMA,
-  type TrustConfig,
+export type {
+  AttestConfig,
+  IdentityConfig,
+  TrustConfig,
 } from './config.ts';
 export { openDataDirectory } from './identity-store.ts';
 export { assembleIdentity, type Issuance } from './issued-identity.ts';
