@@ -2,18 +2,21 @@
  * A policy folder as a snapshot: `mesh.yaml`, the OpenAPI documents and .proto files that it names, every `*.cedar` file, and
  * `schema.cedarschema` with the app's own actions and resource types. Pure: who calls reads the files.
  */
-import { BehalfError } from '../../errors/index.ts';
+import { didYouMean, nearestName } from '../../errors/nearest.ts';
 import { compileSnapshot } from '../decide/compile.ts';
 import { schemaWith } from '../model/base-schema.ts';
 import { routesFromProto } from '../routes/grpc-proto.ts';
-import { routesFromOpenApi } from '../routes/openapi.ts';
+import { operationsFromOpenApi } from '../routes/openapi.ts';
 import { parseSnapshot } from '../snapshot/parse-snapshot.ts';
 import { invalid } from '../snapshot/read-json.ts';
 import type { PolicySnapshot, SnapshotRoute } from '../snapshot/snapshot.ts';
 import { readCedarFiles } from './cedar-files.ts';
-import { type MeshFile, parseMeshFile, parseYaml, type RouteSource } from './mesh-file.ts';
+import { checkCedarNames } from './cedar-names.ts';
+import { MESH_FILE, type MeshFile, parseMeshFile, type RouteSource } from './mesh-file.ts';
+import { checkMeshReferences, checkRouteScopes, idOf, namesOf } from './references.ts';
+import { atWrittenPlaces } from './written-places.ts';
+import { type FilePlace, inFile, readYamlFile } from './yaml-file.ts';
 
-const MESH_FILE = 'mesh.yaml';
 const SCHEMA_FILE = 'schema.cedarschema';
 
 export interface PolicySource {
@@ -25,14 +28,18 @@ export interface PolicySource {
 }
 
 /**
- * Builds and fully checks a snapshot: it parses, its references fit, its Cedar validates against its schema.
- * @throws {BehalfError} `snapshot_invalid`, with file and line or the place in the document
+ * Builds and fully checks a snapshot: it parses, its references fit, its Cedar validates against its schema and names only what
+ * there is.
+ * @throws {BehalfError} `snapshot_invalid`, with file, line and the place in the document where they are known
  */
 export function buildSnapshot({ files, number, issuedAtS }: PolicySource): PolicySnapshot {
-  const mesh = parseMeshFile(fileOf(files, MESH_FILE, MESH_FILE));
-  const idOf = namesOf(mesh);
+  const mesh = parseMeshFile(fileOf(files, MESH_FILE, () => null));
+  const names = inFile(mesh.place, () => namesOf(mesh));
+  inFile(mesh.place, () => checkMeshReferences(mesh, names));
+  const policies = readCedarFiles(cedarFilesOf(files));
+  const toId = (nameOrId: string): string => idOf(names.all, nameOrId);
   const issuedAt = Math.floor(issuedAtS);
-  const snapshot = parseSnapshot({
+  const json = {
     version: 1,
     number,
     trust_domain: mesh.trustDomain,
@@ -40,50 +47,69 @@ export function buildSnapshot({ files, number, issuedAtS }: PolicySource): Polic
     valid_until: issuedAt + mesh.validForS,
     scopes: mesh.scopes,
     services: Object.fromEntries(
-      mesh.services.map(({ id, routes, ...service }) => [id, { ...service, routes: readRoutes(files, routes) }]),
+      mesh.services.map(({ id, routes, ...service }) => [
+        id,
+        { ...service, routes: readRoutes(files, routes, { mesh, service: service.name, scopes: names.scopes }) },
+      ]),
     ),
     workloads: Object.fromEntries(
       mesh.workloads.map(({ id, entryCeiling, own, ...workload }) => [
         id,
-        { ...workload, entry_ceiling: entryCeiling, own: own.map(({ to, scopes }) => ({ to: idOf(to), scopes })) },
+        { ...workload, entry_ceiling: entryCeiling, own: own.map(({ to, scopes }) => ({ to: toId(to), scopes })) },
       ]),
     ),
     edges: mesh.edges.map(({ from, to, narrowTo, maxDepth, next }) => ({
-      from: idOf(from),
-      to: idOf(to),
+      from: toId(from),
+      to: toId(to),
       narrow_to: narrowTo,
       max_depth: maxDepth,
-      next: next?.map(idOf) ?? null,
+      next: next?.map(toId) ?? null,
     })),
     cedar: {
       schema: schemaWith(Object.hasOwn(files, SCHEMA_FILE) ? (files[SCHEMA_FILE] ?? '') : ''),
-      policies: readCedarFiles(cedarFilesOf(files)),
+      policies: Object.fromEntries(policies.map(({ id, text }) => [id, text])),
     },
     settings: mesh.settings,
+  };
+  const snapshot = atWrittenPlaces(mesh, policies, () => {
+    const parsed = parseSnapshot(json);
+    compileSnapshot(parsed);
+    return parsed;
   });
-  compileSnapshot(snapshot);
+  checkCedarNames(policies, snapshot, names);
   return snapshot;
 }
 
-/** Names and IDs as IDs; services and workloads of one name must be one ID. */
-function namesOf(mesh: MeshFile): (nameOrId: string) => string {
-  const ids = new Map<string, string>();
-  for (const { name, id } of [...mesh.services, ...mesh.workloads]) {
-    if (ids.has(name) && ids.get(name) !== id) throw invalid(name, 'names two SPIFFE IDs');
-    ids.set(name, id);
-  }
-  return (nameOrId) => ids.get(nameOrId) ?? nameOrId;
+interface RoutesFor {
+  readonly mesh: MeshFile;
+  /** Name of the service. */
+  readonly service: string;
+  /** The catalogue. */
+  readonly scopes: readonly string[];
 }
 
-function readRoutes(files: PolicySource['files'], source: RouteSource): readonly SnapshotRoute[] {
+function readRoutes(
+  files: PolicySource['files'],
+  source: RouteSource,
+  { mesh, service, scopes }: RoutesFor,
+): readonly SnapshotRoute[] {
   if (source.kind === 'routes') return source.routes;
-  const text = fileOf(files, source.file, MESH_FILE);
-  try {
-    return source.kind === 'openapi' ? routesFromOpenApi(parseYaml(text, source.file)) : routesFromProto(text);
-  } catch (cause) {
-    if (!(cause instanceof BehalfError)) throw cause;
-    throw new BehalfError('snapshot_invalid', { ...cause.detail, file: source.file }, { cause });
+  const { file, kind } = source;
+  const text = fileOf(files, file, () => ({ place: mesh.place, at: `services.${service}.${kind}` }));
+  if (kind === 'proto') {
+    return inFile({ file, lineOf: () => null }, () => {
+      const routes = routesFromProto(text);
+      for (const route of routes) checkRouteScopes(scopes, route, route.operation);
+      return routes;
+    });
   }
+  const { value, place } = readYamlFile(text, file);
+  return inFile(place, () =>
+    operationsFromOpenApi(value).map(({ route, at }) => {
+      checkRouteScopes(scopes, route, at, { scopes: 'security', passes: 'x-behalf.passes' });
+      return route;
+    }),
+  );
 }
 
 function cedarFilesOf(files: PolicySource['files']): ReadonlyMap<string, string> {
@@ -91,8 +117,18 @@ function cedarFilesOf(files: PolicySource['files']): ReadonlyMap<string, string>
   return new Map(paths.sort().map((path) => [path, files[path] ?? '']));
 }
 
-function fileOf(files: PolicySource['files'], path: string, namedBy: string): string {
+/** A file's text; where there is none, the refusal stands where `namedBy` says that it is named. */
+function fileOf(
+  files: PolicySource['files'],
+  path: string,
+  namedBy: () => { readonly place: FilePlace; readonly at: string } | null,
+): string {
   const text = Object.hasOwn(files, path) ? files[path] : undefined;
-  if (text === undefined) throw invalid(namedBy, `the folder has no file \`${path.slice(0, 120)}\``);
-  return text;
+  if (text !== undefined) return text;
+  const why = `the folder has no file \`${path.slice(0, 120)}\`${didYouMean(nearestName(path, Object.keys(files)))}`;
+  const named = namedBy();
+  if (named === null) throw invalid(path, why);
+  return inFile(named.place, () => {
+    throw invalid(named.at, why);
+  });
 }

@@ -2,42 +2,59 @@
  * The Cedar files of a policy folder as policies by id: `@id("…")` where a policy has one, else `<file without .cedar>#<n>`.
  * Where a file does not parse, the message names file and line.
  */
-import { type DetailedError, policySetTextToParts, policyToJson } from '@cedar-policy/cedar-wasm/nodejs';
+import {
+  type DetailedError,
+  type PolicyJson,
+  policySetTextToParts,
+  policyToJson,
+} from '@cedar-policy/cedar-wasm/nodejs';
 import { BehalfError } from '../../errors/index.ts';
+
+/** A policy where a person wrote it. */
+export interface WrittenPolicy {
+  readonly id: string;
+  readonly text: string;
+  readonly json: PolicyJson;
+  readonly file: string;
+  /** Line of its file on which its text begins. */
+  readonly line: number;
+}
 
 /**
  * Splits the files. Policies keep their text, comments within them included.
  * @throws {BehalfError} `snapshot_invalid` for what does not parse, templates, and an id that stands twice
  */
-export function readCedarFiles(files: ReadonlyMap<string, string>): Record<string, string> {
-  const policies = new Map<string, string>();
+export function readCedarFiles(files: ReadonlyMap<string, string>): readonly WrittenPolicy[] {
+  const policies = new Map<string, WrittenPolicy>();
   for (const [file, text] of files) {
     const parts = policySetTextToParts(text);
     if (parts.type === 'failure') throw defect(file, text, parts.errors[0]);
     if (parts.policy_templates.length > 0) {
       throw new BehalfError('snapshot_invalid', { at: file, why: 'has a policy template; write policies out' });
     }
-    inOrder(text, parts.policies).forEach((policy, index) => {
-      const id = annotatedId(policy) ?? `${file.replace(/\.cedar$/, '')}#${index + 1}`;
+    inOrder(text, parts.policies).forEach(({ policy, at }, index) => {
+      const parsed = policyToJson(policy);
+      if (parsed.type === 'failure') throw defect(file, policy, parsed.errors[0]);
+      const id = parsed.json.annotations?.['id'] ?? `${file.replace(/\.cedar$/, '')}#${index + 1}`;
+      const line = text.slice(0, Math.max(at, 0)).split('\n').length;
       if (policies.has(id))
-        throw new BehalfError('snapshot_invalid', { at: file, why: `policy \`${id}\` stands twice` });
-      policies.set(id, policy);
+        throw new BehalfError('snapshot_invalid', { at: `${file}:${line}`, why: `policy \`${id}\` stands twice` });
+      policies.set(id, { id, text: policy, json: parsed.json, file, line });
     });
   }
-  return Object.fromEntries(policies);
+  return [...policies.values()];
+}
+
+/** `calls.cedar:12` for a place in a policy's text that Cedar gives as bytes from its beginning. */
+export function placeInFile({ file, line, text }: WrittenPolicy, byteOffset: number): string {
+  return `${file}:${line + lineAt(text, byteOffset) - 1}`;
 }
 
 /** Cedar sorts the parts by its own ids (`policy10` before `policy2`); we number them as they stand. */
-function inOrder(text: string, policies: readonly string[]): readonly string[] {
+function inOrder(text: string, policies: readonly string[]): readonly { policy: string; at: number }[] {
   return policies
     .map((policy, index) => ({ policy, index, at: text.indexOf(policy) }))
-    .sort((one, other) => one.at - other.at || one.index - other.index)
-    .map(({ policy }) => policy);
-}
-
-function annotatedId(policy: string): string | null {
-  const parsed = policyToJson(policy);
-  return parsed.type === 'success' ? (parsed.json.annotations?.['id'] ?? null) : null;
+    .sort((one, other) => one.at - other.at || one.index - other.index);
 }
 
 function defect(file: string, text: string, error: DetailedError | undefined): BehalfError {

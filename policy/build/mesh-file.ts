@@ -14,7 +14,6 @@
  *       - { from: storefront, to: orders, narrowTo: ["orders:read"], maxDepth: 3, next: [payments] }
  *     settings: { rootReuseS: 30, maxStalenessS: { authority: 30, ca: 300 }, streamMaxAgeS: 3600, validForS: 2592000 }
  */
-import { parseDocument } from 'yaml';
 import { BehalfError } from '../../errors/index.ts';
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../identity/index.ts';
 import { readScopes } from '../routes/scopes.ts';
@@ -31,6 +30,9 @@ import {
   readText,
 } from '../snapshot/read-json.ts';
 import { ROUTE_BINDINGS, type SnapshotRoute, type SnapshotSettings } from '../snapshot/snapshot.ts';
+import { type FilePlace, inFile, readYamlFile } from './yaml-file.ts';
+
+export const MESH_FILE = 'mesh.yaml';
 
 /** Where a service's routes come from. */
 export type RouteSource =
@@ -73,6 +75,8 @@ export interface MeshFile {
   readonly settings: SnapshotSettings;
   /** How long a snapshot made now stands, in seconds. */
   readonly validForS: number;
+  /** For refusals of what parses and yet does not fit. */
+  readonly place: FilePlace;
 }
 
 export const DEFAULT_SETTINGS: SnapshotSettings = {
@@ -89,15 +93,15 @@ const NAME = /^[A-Za-z0-9._-]{1,63}$/;
 
 /**
  * Reads the text of `mesh.yaml`.
- * @throws {BehalfError} `snapshot_invalid`, with the line where YAML itself is broken, or the place in the document
+ * @throws {BehalfError} `snapshot_invalid`, with the line, and the place in the document unless YAML itself is broken
  */
 export function parseMeshFile(text: string): MeshFile {
-  const object = readObject(
-    parseYaml(text, 'mesh.yaml'),
-    '',
-    ['trustDomain', 'scopes', 'services', 'edges'],
-    ['workloads', 'settings'],
-  );
+  const { value, place } = readYamlFile(text, MESH_FILE);
+  return inFile(place, () => ({ ...readMesh(value), place }));
+}
+
+function readMesh(value: unknown): Omit<MeshFile, 'place'> {
+  const object = readObject(value, '', ['trustDomain', 'scopes', 'services', 'edges'], ['workloads', 'settings']);
   const trustDomain = asInvalid('trustDomain', () => parseTrustDomain(object.trustDomain));
   return {
     trustDomain,
@@ -123,20 +127,6 @@ export function parseMeshFile(text: string): MeshFile {
     }),
     ...readSettings(object.settings ?? {}),
   };
-}
-
-/**
- * YAML or JSON text as a value; duplicate keys and more than one document are refused.
- * @throws {BehalfError} `snapshot_invalid`, with file and line
- */
-export function parseYaml(text: string, file: string): unknown {
-  const document = parseDocument(text, { uniqueKeys: true, strict: true });
-  const [defect] = [...document.errors, ...document.warnings];
-  if (defect !== undefined) {
-    const line = defect.linePos?.[0].line ?? 1;
-    throw new BehalfError('snapshot_invalid', { at: `${file}:${line}`, why: defect.message.split('\n')[0] ?? '' });
-  }
-  return document.toJS({ maxAliasCount: 100 });
 }
 
 function readService(name: string, value: unknown, at: string, trustDomain: TrustDomain): MeshService {

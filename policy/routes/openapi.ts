@@ -28,21 +28,28 @@ const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'tr
  * @throws {BehalfError} `snapshot_invalid`, with the operation's place
  */
 export function routesFromOpenApi(document: unknown): readonly SnapshotRoute[] {
+  return operationsFromOpenApi(document).map(({ route }) => route);
+}
+
+/** The same, each with the place of its operation in the document. @throws {BehalfError} `snapshot_invalid` */
+export function operationsFromOpenApi(document: unknown): readonly { route: SnapshotRoute; at: string }[] {
   const root = members(document, '');
   const version = root.get('openapi');
   if (typeof version !== 'string' || !version.startsWith('3.')) throw invalid('openapi', 'not an OpenAPI 3 document');
   const base = basePath(root.get('servers'));
-  const routes: SnapshotRoute[] = [];
+  const found: { route: SnapshotRoute; at: string }[] = [];
   for (const [path, item] of readMap(root.get('paths'), 'paths')) {
     const at = join('paths', path);
     const operations = members(item, at);
     if (operations.has('$ref')) throw invalid(at, '`$ref` is not followed here');
     for (const method of METHODS) {
       if (!operations.has(method)) continue;
-      routes.push(readOperation(operations.get(method), `${at}.${method}`, method, base + path, root.get('security')));
+      const place = `${at}.${method}`;
+      const route = readOperation(operations.get(method), place, method, base + path, root.get('security'));
+      found.push({ route, at: place });
     }
   }
-  return routes;
+  return found;
 }
 
 function readOperation(

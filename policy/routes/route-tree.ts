@@ -63,7 +63,8 @@ export function buildRouteTree(routes: readonly SnapshotRoute[]): RouteTree {
 }
 
 /** `<METHOD> <template>`. */
-function routeName({ method, template }: SnapshotRoute): string {
+/** `GET /orders/{id}`. */
+export function routeName({ method, template }: SnapshotRoute): string {
   return `${method} ${template}`;
 }
 

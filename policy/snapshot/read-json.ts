@@ -3,6 +3,7 @@
  * anything else. Unknown members are refused, since one that is not understood may be a restriction.
  */
 import { BehalfError } from '../../errors/index.ts';
+import { didYouMean, nearestName } from '../../errors/nearest.ts';
 
 /** Longest text that any member of a policy document may hold, Cedar and schema text apart. */
 const MAX_TEXT_LENGTH = 2_048;
@@ -25,7 +26,9 @@ export function readObject<N extends string, O extends string = never>(
   const object = plainObject(value, at);
   const known: readonly string[] = [...needed, ...optional];
   for (const name of Object.keys(object)) {
-    if (!known.includes(name)) throw invalid(join(at, name), `unknown member; known are ${known.join(', ')}`);
+    if (known.includes(name)) continue;
+    const meant = didYouMean(nearestName(name, known));
+    throw invalid(join(at, name), `unknown key${meant === '' ? `; known are ${known.join(', ')}` : meant}`);
   }
   for (const name of needed) {
     if (!Object.hasOwn(object, name)) throw invalid(join(at, name), 'missing');
