@@ -2,9 +2,10 @@
 import { BehalfError } from '../../errors/index.ts';
 import type { SummaryResponse } from '../../proto/behalf/audit/v1/audit.ts';
 import { defineCommand, type ExitCode } from '../command.ts';
-import { styleFor } from '../draw/style.ts';
-import { shortName } from '../draw/words.ts';
+import { type Style, styleFor } from '../draw/style.ts';
+import { count, instant, shortName } from '../draw/words.ts';
 import { drawRequest, hopJson } from '../hops/draw-hops.ts';
+import { beganUs, type Folded, foldAlike } from '../hops/fold-alike.ts';
 import { groupByRequest, joinHops } from '../hops/hop-view.ts';
 import { accountNames, connectQuery, listHops, pseudonymOf } from '../hops/query.ts';
 import { DIR_FLAG, directoryOf } from '../mesh/dir-flag.ts';
@@ -16,7 +17,9 @@ const DEFAULT_LAST = 5;
 export const command = defineCommand({
   usage: 'hops',
   summary: 'Show calls: who called whom, on whose behalf, what was left of the scope, and what was decided.',
-  details: 'Shows the newest user requests, each as a tree of its hops. Filters are joined by and.',
+  details:
+    'Shows the newest user requests, each as a tree of its hops. Requests in a row that differ in nothing but ids and times are\n' +
+    'shown once and counted. Filters are joined by and.',
   flags: {
     user: {
       type: 'string',
@@ -56,8 +59,9 @@ export const command = defineCommand({
         code: values.code ?? '',
         refusedOnly: values.refused === true,
       });
-      const requests = groupByRequest(joinHops(events));
-      const shown = limit === 0 ? requests : requests.slice(-limit);
+      const requests = groupByRequest(joinHops(events)).toSorted((a, b) => beganUs(a) - beganUs(b));
+      const newest = <T>(all: readonly T[]): readonly T[] => (limit === 0 ? all : all.slice(-limit));
+      const shown = newest(requests);
       const names = await accountNames(operator);
       const style = styleFor(process.stdout, values['no-color']);
       const nameSubject = (id: string): string =>
@@ -65,23 +69,37 @@ export const command = defineCommand({
       return respond(
         values.json,
         { requests: shown.map(({ request, hops }) => ({ request, hops: hops.map(hopJson) })), total: requests.length },
-        () =>
-          shown.length === 0
-            ? ['no such call is on record']
-            : [
-                ...shown.flatMap((request, at) => [
-                  ...(at > 0 ? [''] : []),
-                  ...drawRequest(request, style, nameSubject),
-                ]),
-                ...(shown.length < requests.length && values.last !== true
-                  ? ['', style.dim(`the newest ${shown.length} of ${requests.length} requests; --limit 0 shows all`)]
-                  : []),
-              ],
+        () => {
+          const folded = foldAlike(requests);
+          const drawn = values.last === true ? shown.map((first) => ({ first, more: [] })) : newest(folded);
+          if (drawn.length === 0) return ['no such call is on record'];
+          const told = drawn.reduce((sum, { more }) => sum + 1 + more.length, 0);
+          return [
+            ...drawn.flatMap((one, at) => [
+              ...(at > 0 ? [''] : []),
+              ...drawRequest(one.first, style, nameSubject),
+              ...moreLike(one, style),
+            ]),
+            ...(told < requests.length && values.last !== true
+              ? ['', style.dim(`the newest ${told} of ${requests.length} requests; --limit 0 shows all`)]
+              : []),
+          ];
+        },
         shown.length === 0 ? 1 : 0,
       );
     });
   },
 });
+
+function moreLike({ more }: Folded, style: Style): string[] {
+  const last = more.at(-1);
+  if (last === undefined) return [];
+  return [
+    style.dim(
+      `and ${count(more.length, 'request')} more like it, the last at ${instant(beganUs(last))} UTC: ${last.request}`,
+    ),
+  ];
+}
 
 /** Totals; exit code 1 where calls are reported by one side only, which a settled record does not have. */
 function tellSummary(
