@@ -66,6 +66,10 @@ export const COMMANDS = {
     summary: 'Make a one-time join token for a workload.',
     load: () => import('./commands/token-create.ts'),
   },
+  'policy check': {
+    summary: 'Judge a policy folder offline: what is in it, or what is wrong and where.',
+    load: () => import('./commands/policy-check.ts'),
+  },
   'snapshot put': {
     summary: 'Sign a policy snapshot and put it live.',
     load: () => import('./commands/snapshot-put.ts'),

@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { BehalfError } from '../../errors/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
 import { parseMeshFile } from '../../policy/build/mesh-file.ts';
+import { buildSnapshot } from '../../policy/index.ts';
 import { readYaml } from '../config/load-config.ts';
 import { validateConfig } from '../config/validate.ts';
 import type { MeshPlan, ProgramPorts, ServicePlan, ServiceProgram } from '../mesh/plan.ts';
@@ -22,6 +23,8 @@ export function readUpPlan(file: string, adapt: AdaptService = (_name, service) 
   const up = validateConfig<UpFile>(UP_SCHEMA, tree, locate);
   const folder = resolve(dirname(file));
   const policy = readPolicyFolder(resolve(folder, up.policy));
+  // The same that puts it live judges it, before anything is started that would have to end again.
+  buildSnapshot({ files: policy, number: 1, issuedAtS: Date.now() / 1_000 });
   const mesh = parseMeshFile(policy['mesh.yaml'] ?? '');
   const ids = new Map<string, SpiffeId>([...mesh.workloads, ...mesh.services].map(({ name, id }) => [name, id]));
   const nameOf = (nameOrId: string): string =>
