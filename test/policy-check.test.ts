@@ -43,19 +43,14 @@ test('a policy that can be put live is told in words, and as JSON', async () => 
 test('what a policy says in vain is told and does not fail it', async () => {
   change(
     'notes.cedar',
-    'resource in Behalf::Service::"spiffe://notes.example/archive"',
-    'resource is Behalf::Resource',
-  );
-  change('notes.cedar', 'resource in Behalf::Service::"spiffe://notes.example/desk"', 'resource');
-  change(
-    'notes.cedar',
-    'principal == Behalf::Workload::"spiffe://notes.example/desk"',
-    'principal is Behalf::Workload',
+    'Behalf::Service::"spiffe://notes.example/archive"',
+    'Behalf::Service::"spiffe://notes.example/desk"',
   );
   change('mesh.yaml', 'scopes:\n', 'scopes:\n  idle: { title: Idle, description: Nothing needs it }\n');
   const { code, stdout } = await runCli('policy', 'check', join(home, 'policy'));
   expect(code).toBe(0);
   expect(stdout).toContain('no route uses them:\n  idle\n');
+  expect(stdout).toContain('over these edges:\n  desk -> archive\n');
 });
 
 test('a Cedar policy on a service that there is not fails the check, with its line, and no process of `up` starts', async () => {
