@@ -32,7 +32,12 @@ test('requests in a row that differ in ids and times alone are one, whatever ord
   expect(shapes([call(3), call(1), call(2)])).toEqual([3]);
 });
 
+test('whether gRPC status 0 was known with the head makes no difference', () => {
+  expect(shapes([call(1, { grpcStatusPlusOne: 0 }), call(2, { grpcStatusPlusOne: 1 })])).toEqual([2]);
+});
+
 test.each<[string, Partial<Hop>]>([
+  ['a gRPC failure', { grpcStatusPlusOne: 8 }],
   ['another route', { route: 'GET /elsewhere' }],
   ['another caller', { caller: 'spiffe://shop.example/other' }],
   ['less scope', { scope: 'orders:read' }],

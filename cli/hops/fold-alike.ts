@@ -36,6 +36,11 @@ function factsOf(view: HopView): readonly unknown[] {
   const { hop } = view.main;
   const { subject = '', clientId = '', purpose = '' } = hop.personal ?? {};
   const sides = view.sides.map(({ hop: { side } }) => side).toSorted();
-  const answer = [hop.httpStatus, hop.grpcStatusPlusOne, isRefused(view), codeOfHop(view)];
+  const answer = [hop.httpStatus, grpcFailureOf(view), isRefused(view), codeOfHop(view)];
   return [hop.caller, hop.callee, hop.method, hop.route, hop.scope, subject, clientId, purpose, sides, answer];
+}
+
+/** The gRPC status where it is one of failure: whether 0 was known with the head or came later is chance. */
+function grpcFailureOf({ main, ends }: HopView): number {
+  return Math.max(main.hop.grpcStatusPlusOne, ...ends.map(({ end }) => end.grpcStatusPlusOne), 1) - 1;
 }
