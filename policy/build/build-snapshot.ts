@@ -7,7 +7,8 @@ import { compileSnapshot } from '../decide/compile.ts';
 import { schemaWith } from '../model/base-schema.ts';
 import { routesFromProto } from '../routes/grpc-proto.ts';
 import { operationsFromOpenApi } from '../routes/openapi.ts';
-import { parseSnapshot } from '../snapshot/parse-snapshot.ts';
+import { parseTemplate } from '../routes/template.ts';
+import { atPlace, parseSnapshot } from '../snapshot/parse-snapshot.ts';
 import { invalid } from '../snapshot/read-json.ts';
 import type { PolicySnapshot, SnapshotRoute } from '../snapshot/snapshot.ts';
 import { readCedarFiles } from './cedar-files.ts';
@@ -37,6 +38,7 @@ export function buildSnapshot({ files, number, issuedAtS }: PolicySource): Polic
   const names = inFile(mesh.place, () => namesOf(mesh));
   inFile(mesh.place, () => checkMeshReferences(mesh, names));
   const policies = readCedarFiles(cedarFilesOf(files));
+  const ownSchema = Object.hasOwn(files, SCHEMA_FILE) ? { file: SCHEMA_FILE, text: files[SCHEMA_FILE] ?? '' } : null;
   const toId = (nameOrId: string): string => idOf(names.all, nameOrId);
   const issuedAt = Math.floor(issuedAtS);
   const json = {
@@ -66,12 +68,12 @@ export function buildSnapshot({ files, number, issuedAtS }: PolicySource): Polic
       next: next?.map(toId) ?? null,
     })),
     cedar: {
-      schema: schemaWith(Object.hasOwn(files, SCHEMA_FILE) ? (files[SCHEMA_FILE] ?? '') : ''),
+      schema: schemaWith(ownSchema?.text ?? ''),
       policies: Object.fromEntries(policies.map(({ id, text }) => [id, text])),
     },
     settings: mesh.settings,
   };
-  const snapshot = atWrittenPlaces(mesh, policies, () => {
+  const snapshot = atWrittenPlaces({ mesh, policies, ownSchema }, () => {
     const parsed = parseSnapshot(json);
     compileSnapshot(parsed);
     return parsed;
@@ -107,6 +109,7 @@ function readRoutes(
   return inFile(place, () =>
     operationsFromOpenApi(value).map(({ route, at }) => {
       checkRouteScopes(scopes, route, at, { scopes: 'security', passes: 'x-behalf.passes' });
+      atPlace(at, () => parseTemplate(route.template));
       return route;
     }),
   );

@@ -9,6 +9,7 @@ import {
   policyToJson,
 } from '@cedar-policy/cedar-wasm/nodejs';
 import { BehalfError } from '../../errors/index.ts';
+import { isPolicyId } from '../snapshot/parse-snapshot.ts';
 
 /** A policy where a person wrote it. */
 export interface WrittenPolicy {
@@ -37,6 +38,10 @@ export function readCedarFiles(files: ReadonlyMap<string, string>): readonly Wri
       if (parsed.type === 'failure') throw defect(file, policy, parsed.errors[0]);
       const id = parsed.json.annotations?.['id'] ?? `${file.replace(/\.cedar$/, '')}#${index + 1}`;
       const line = text.slice(0, Math.max(at, 0)).split('\n').length;
+      if (!isPolicyId(id)) {
+        const why = 'not an id of A-Z a-z 0-9 . _ / # -, at most 128 characters';
+        throw new BehalfError('snapshot_invalid', { at: `${file}:${line}`, policy: id.slice(0, 128), why });
+      }
       if (policies.has(id))
         throw new BehalfError('snapshot_invalid', { at: `${file}:${line}`, why: `policy \`${id}\` stands twice` });
       policies.set(id, { id, text: policy, json: parsed.json, file, line });

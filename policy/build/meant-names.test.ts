@@ -159,6 +159,35 @@ test('a scope of an OpenAPI document or .proto file that the catalogue lacks is 
   });
 });
 
+test.each([
+  ['a path without its slash', 'mesh.yaml', 'path: /checkout', 'path: checkout', 'mesh.yaml:10'],
+  ['an alias to nowhere', 'mesh.yaml', 'to: payments,', 'to: *nowhere ,', 'mesh.yaml'],
+  [
+    'a route twice',
+    'mesh.yaml',
+    'routes: [{ method: "*"',
+    'routes: [{ method: "*", path: "/{+r}", scopes: [] }, { method: "*"',
+    'mesh.yaml:13',
+  ],
+  [
+    'a path in OpenAPI with an open brace',
+    'orders.openapi.yaml',
+    '/orders/{id}:',
+    '/orders/{id:',
+    'orders.openapi.yaml:13',
+  ],
+  [
+    'a declaration in the schema that does not end',
+    'schema.cedarschema',
+    'context: Delegation };\nentity',
+    'context: Delegation }\nentity',
+    'schema.cedarschema:3',
+  ],
+  ['a policy id with a space', 'calls.cedar', '@id("shop-calls")', '@id("shop calls")', 'calls.cedar:2'],
+])('%s is refused with its line', (_, file, from, to, at) => {
+  expect(refusalOf(changed(file, from, to))).toMatchObject({ at });
+});
+
 test('a name that is near to nothing gets no guess', () => {
   expect(refusalOf(changed('mesh.yaml', 'to: payments,', 'to: warehouse-and-more,'))['why']).toBe(
     'no service is named `warehouse-and-more`',

@@ -14,10 +14,9 @@
  *       - { from: storefront, to: orders, narrowTo: ["orders:read"], maxDepth: 3, next: [payments] }
  *     settings: { rootReuseS: 30, maxStalenessS: { authority: 30, ca: 300 }, streamMaxAgeS: 3600, validForS: 2592000 }
  */
-import { BehalfError } from '../../errors/index.ts';
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../identity/index.ts';
 import { readScopes } from '../routes/scopes.ts';
-import { readEndpoint, readMethod } from '../snapshot/parse-snapshot.ts';
+import { atPlace, readEndpoint, readMethod } from '../snapshot/parse-snapshot.ts';
 import {
   invalid,
   join,
@@ -102,7 +101,7 @@ export function parseMeshFile(text: string): MeshFile {
 
 function readMesh(value: unknown): Omit<MeshFile, 'place'> {
   const object = readObject(value, '', ['trustDomain', 'scopes', 'services', 'edges'], ['workloads', 'settings']);
-  const trustDomain = asInvalid('trustDomain', () => parseTrustDomain(object.trustDomain));
+  const trustDomain = atPlace('trustDomain', () => parseTrustDomain(object.trustDomain));
   return {
     trustDomain,
     scopes: object.scopes,
@@ -225,14 +224,5 @@ function readName(name: string, at: string): string {
 }
 
 function idOf(name: string, given: unknown, at: string, trustDomain: TrustDomain): SpiffeId {
-  return asInvalid(join(at, 'id'), () => parseSpiffeId(given ?? `spiffe://${trustDomain}/${name}`));
-}
-
-function asInvalid<T>(at: string, read: () => T): T {
-  try {
-    return read();
-  } catch (cause) {
-    if (!(cause instanceof BehalfError)) throw cause;
-    throw new BehalfError('snapshot_invalid', { ...cause.detail, at }, { cause });
-  }
+  return atPlace(join(at, 'id'), () => parseSpiffeId(given ?? `spiffe://${trustDomain}/${name}`));
 }

@@ -2,7 +2,17 @@
  * A YAML or JSON document that a person wrote: its value, and the line of each place in it, so that a refusal of
  * `edges[1].to` says where that stands.
  */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type ParsedNode, parseDocument } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type ParsedNode,
+  parseDocument,
+} from 'yaml';
 import { BehalfError } from '../../errors/index.ts';
 
 export interface YamlFile {
@@ -42,7 +52,17 @@ export function readYamlFile(text: string, file: string): YamlFile {
     }
     return found;
   };
-  return { value: document.toJS({ maxAliasCount: 100 }), place: { file, lineOf } };
+  return { value: plainValue(document, file), place: { file, lineOf } };
+}
+
+/** Aliases that lead nowhere or unfold to too much show only here. */
+function plainValue(document: Document, file: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : 'cannot be read';
+    throw new BehalfError('snapshot_invalid', { at: file, why: why.slice(0, 200) }, { cause });
+  }
 }
 
 /**

@@ -1,4 +1,5 @@
 /** A snapshot made ready for deciding: Cedar parsed, routes in trees, edges indexed. Made once a snapshot, then read only. */
+import { BehalfError } from '../../errors/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
 import { buildRouteTree, findRoute, type NamedRoute, type RouteTree } from '../routes/route-tree.ts';
 import type {
@@ -37,10 +38,19 @@ export function compileSnapshot(snapshot: PolicySnapshot): CompiledSnapshot {
     number: snapshot.number,
     validUntilS: snapshot.valid_until,
     program: compileCedar(snapshot.cedar),
-    routes: new Map(Object.entries(snapshot.services).map(([id, service]) => [id, buildRouteTree(service.routes)])),
+    routes: new Map(Object.entries(snapshot.services).map(([id, service]) => [id, routeTreeOf(id, service)])),
     edges: new Map(snapshot.edges.map((edge) => [`${edge.from} ${edge.to}`, edge])),
     demanding: new Set(Object.keys(snapshot.services).filter((id) => snapshot.services[id]?.routes.some(isDemanding))),
   };
+}
+
+function routeTreeOf(id: string, { routes }: SnapshotService): RouteTree {
+  try {
+    return buildRouteTree(routes);
+  } catch (cause) {
+    if (!(cause instanceof BehalfError)) throw cause;
+    throw new BehalfError(cause.code, { at: `services.${id}`, ...cause.detail }, { cause });
+  }
 }
 
 /** Whether a caller has to know the route before it can make a link for it. */

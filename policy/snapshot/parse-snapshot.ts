@@ -58,7 +58,7 @@ export function parseSnapshot(json: unknown): PolicySnapshot {
     'settings',
   ]);
   if (object.version !== 1) throw invalid('version', 'not 1');
-  const trustDomain = at('trust_domain', () => parseTrustDomain(object.trust_domain));
+  const trustDomain = atPlace('trust_domain', () => parseTrustDomain(object.trust_domain));
   const issuedAt = readInteger(object.issued_at, 'issued_at', 0, MAX_NUMBER);
   const snapshot: PolicySnapshot = {
     version: 1,
@@ -165,7 +165,7 @@ function readService(value: unknown, place: string): SnapshotService {
 function readRoute(value: unknown, place: string): SnapshotRoute {
   const object = readObject(value, place, ['method', 'template', 'operation', 'scopes', 'passes', 'fresh'], ['bind']);
   const template = readText(object.template, join(place, 'template'), MAX_TEMPLATE_LENGTH);
-  parseTemplate(template);
+  atPlace(join(place, 'template'), () => parseTemplate(template));
   return {
     method: readMethod(object.method, join(place, 'method')),
     template,
@@ -236,11 +236,15 @@ function readNext(value: unknown, place: string): readonly SpiffeId[] {
   return ids;
 }
 
+/** Ids stand in events and headers. */
+export function isPolicyId(id: string): boolean {
+  return /^[A-Za-z0-9._/#-]{1,128}$/.test(id);
+}
+
 function readCedar(value: unknown): PolicySnapshot['cedar'] {
   const { schema, policies } = readObject(value, 'cedar', ['schema', 'policies']);
   const entries = readMap(policies, 'cedar.policies').map(([id, text]) => {
-    if (!/^[A-Za-z0-9._/#-]{1,128}$/.test(id))
-      throw invalid('cedar.policies', `\`${id.slice(0, 80)}\` is no policy id`);
+    if (!isPolicyId(id)) throw invalid('cedar.policies', `\`${id.slice(0, 80)}\` is no policy id`);
     return [id, readText(text, join('cedar.policies', id), MAX_CEDAR_LENGTH)] as const;
   });
   return { schema: readText(schema, 'cedar.schema', MAX_CEDAR_LENGTH), policies: Object.fromEntries(entries) };
@@ -266,11 +270,11 @@ function readScopesOrNull(value: unknown, place: string): readonly string[] | nu
 }
 
 function readId(value: unknown, place: string): SpiffeId {
-  return at(place, () => parseSpiffeId(value));
+  return atPlace(place, () => parseSpiffeId(value));
 }
 
-/** Gives what another part's parser refuses the code and place of this document. */
-function at<T>(place: string, read: () => T): T {
+/** Gives what another parser refuses the code and place of this document. @throws {BehalfError} `snapshot_invalid` */
+export function atPlace<T>(place: string, read: () => T): T {
   try {
     return read();
   } catch (cause) {
