@@ -32,3 +32,9 @@ test('a flag as long as an id stays a flag, and an unknown flag is wrong use', a
   expect(await got('--fourteen-chars')).toMatchObject({ long: true });
   await expect(got('--nonsense')).rejects.toMatchObject({ code: 'usage' });
 });
+
+test('a value that begins with a dash is taken by the flag that wants one, unless it is a flag itself', async () => {
+  expect(await got('--request', '-9f_43characters-of-a-hash')).toMatchObject({ request: '-9f_43characters-of-a-hash' });
+  await expect(got('--request', '--fourteen-chars')).rejects.toMatchObject({ code: 'usage' });
+  await expect(got('--request', '-h')).rejects.toMatchObject({ code: 'usage' });
+});

@@ -79,23 +79,39 @@ export function defineCommand<const F extends Flags>(spec: CommandSpec<F>): Comm
   };
 }
 
-/** Stands before an id that would be taken for a flag; no argument of a process can have it. */
-const ID_MARK = '\0';
+/** Stands before a value that would be taken for a flag; no argument of a process can have it. */
+const VALUE_MARK = '\0';
 
-/** Whether an argument is a hop's or request's id (16 characters base64url) that happens to begin with a dash. */
-function isDashedId(arg: string, options: object): boolean {
-  return /^-[A-Za-z0-9_-]{15}$/.test(arg) && !Object.hasOwn(options, arg.slice(2));
+type Options = NonNullable<ParseArgsConfig['options']>;
+
+/**
+ * Ids and hashes are base64url: one in 64 begins with a dash. Such an argument is a value where a flag wants one and it is no
+ * flag itself, and where it has the form of a hop's or request's id (16 characters).
+ */
+function markDashedValues(argv: readonly string[], options: Options): string[] {
+  return argv.map((arg, at) => {
+    if (!arg.startsWith('-') || isFlag(arg, options)) return arg;
+    const wanted = /^--([^=]+)$/.exec(argv[at - 1] ?? '')?.[1] ?? '';
+    const isValue = Object.hasOwn(options, wanted) && options[wanted]?.type === 'string';
+    return isValue || /^-[A-Za-z0-9_-]{15}$/.test(arg) ? `${VALUE_MARK}${arg}` : arg;
+  });
+}
+
+function isFlag(arg: string, options: Options): boolean {
+  const name = /^--([^=]+)/.exec(arg)?.[1];
+  if (name !== undefined) return Object.hasOwn(options, name);
+  return Object.values(options).some(({ short }) => short !== undefined && arg === `-${short}`);
 }
 
 function withoutMark<T>(value: T): T {
-  return typeof value === 'string' && value.startsWith(ID_MARK) ? (value.slice(1) as T & string) : value;
+  return typeof value === 'string' && value.startsWith(VALUE_MARK) ? (value.slice(1) as T & string) : value;
 }
 
 function parse<F extends Flags>(
   spec: CommandSpec<F>,
   argv: readonly string[],
 ): { values: Values<F> & CommonValues; positionals: string[] } {
-  const options: NonNullable<ParseArgsConfig['options']> = {};
+  const options: Options = {};
   for (const [name, flag] of Object.entries<Flag>({ ...COMMON_FLAGS, ...spec.flags })) {
     options[name] = {
       type: flag.type,
@@ -104,7 +120,7 @@ function parse<F extends Flags>(
     };
   }
   try {
-    const args = argv.map((arg) => (isDashedId(arg, options) ? `${ID_MARK}${arg}` : arg));
+    const args = markDashedValues(argv, options);
     const { values, positionals } = parseArgs({ args, options, strict: true, allowPositionals: true });
     const unmarked = Object.entries(values).map(([name, value]) => [
       name,
