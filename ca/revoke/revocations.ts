@@ -114,6 +114,14 @@ export function checkNotRevoked(database: DatabaseSync, issued: Revocable): void
   if (row !== undefined) throw new BehalfError('peer_revoked', { kind: String(row['kind']), serial: issued.serialHex });
 }
 
+/** The latest second whose issuances a revocation hits, for a workload or for all of a WIT key; 0 for none. */
+export function lastRevokedSecond(database: DatabaseSync, workload: SpiffeId): number {
+  const row = database
+    .prepare("SELECT max(before_s) AS latest FROM revocations WHERE (kind = 'workload' AND value = ?) OR kind = 'kid'")
+    .get(workload);
+  return Number(row?.['latest'] ?? 0);
+}
+
 /** Nothing is issued to a banned workload until the ban is lifted; of two bans the first stays. */
 export function keepBan(database: DatabaseSync, workload: SpiffeId, nowS: number): void {
   database

@@ -4,9 +4,10 @@
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { BehalfError, codeOf } from '../../errors/index.ts';
-import type { Clock } from '../../identity/index.ts';
+import type { Clock, SpiffeId } from '../../identity/index.ts';
 import { parseCsr } from '../../identity/svid/index.ts';
 import type { Issuance } from '../../proto/behalf/audit/v1/audit.ts';
 import type { Svid } from '../../proto/behalf/ca/v1/ca.ts';
@@ -16,7 +17,7 @@ import type { MeshDocument } from '../bundle/mesh-document.ts';
 import { LIFE_BOUNDS } from '../config.ts';
 import { recordIssued } from '../issue/issued.ts';
 import type { IssuedSvid, Issuer } from '../issue/issuer.ts';
-import { checkNotBanned } from '../revoke/revocations.ts';
+import { checkNotBanned, lastRevokedSecond } from '../revoke/revocations.ts';
 import type { Trail } from './trail.ts';
 
 export interface IssuanceDeps {
@@ -94,6 +95,7 @@ export async function runIssuance(
     const keys = parseKeys(request.csr, request.witPublicJwk);
     attestation = await attest(keys);
     checkNotBanned(deps.database, attestation.spiffeId);
+    await untilPastRevocation(deps, attestation.spiffeId);
     const ttlS = lifeOf(request.ttlS, attestation.ttlS, deps);
     svid = await deps.issuer.issue({ spiffeId: attestation.spiffeId, ...keys, ttlS });
     recordIssued(deps.database, svid, attestation.entryId);
@@ -118,6 +120,17 @@ export async function runIssuance(
   });
   deps.log.info({ operation, spiffeId, attestor: attestation.attestor, serial: serialHex, notAfterS }, 'issued');
   return { spiffeId, certificateChain: svid.chain, wit: svid.wit, notAfterS, bundle: deps.document.statement() };
+}
+
+/**
+ * A revocation hits what was issued in its own second too (times are whole seconds). What is issued right after it waits for
+ * the next one, so that a clean replacement lives and is not revoked at birth.
+ * @throws {BehalfError} `peer_revoked` where our clock was set back to before the revocation
+ */
+async function untilPastRevocation({ database, clock }: IssuanceDeps, workload: SpiffeId): Promise<void> {
+  const waitS = lastRevokedSecond(database, workload) + 1 - clock();
+  if (waitS > 1) throw new BehalfError('peer_revoked', { kind: 'workload', workload, aheadS: Math.ceil(waitS) });
+  if (waitS > 0) await sleep(waitS * 1000);
 }
 
 async function recordRefusal(
