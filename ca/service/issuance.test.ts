@@ -15,6 +15,7 @@ import { namedJwk } from '../authorities/key-name.ts';
 import { openMeshDocument } from '../bundle/mesh-document.ts';
 import { initCa } from '../init.ts';
 import { createIssuer } from '../issue/issuer.ts';
+import { keepRevocation } from '../revoke/revocations.ts';
 import { openDatabase } from '../store/database.ts';
 import { readChain, readKey, readVaultParameters } from '../store/key-store.ts';
 import { openVault } from '../store/vault.ts';
@@ -147,4 +148,22 @@ test('a crash after the commit and before the file is written is mended at the n
   expect(reopened.bundle().sequence).toBe(bundle().sequence);
   const file = parseMeshBundle(JSON.parse(readFileSync(join(dir, 'bundle.json'), 'utf8')));
   expect(file.policyKeys.map((policy) => policy.kid)).toEqual([kid]);
+});
+
+test('what is issued in the second of a revocation is not hit by it', async () => {
+  const clock = () => Date.now() / 1000;
+  const before = Math.floor(clock());
+  keepRevocation(database, { kind: 'workload', value: orders.spiffeId, before }, before + 3600);
+  nowS = before + 1; // the issuer's clock, by the time the wait is over
+  const { wit } = await runIssuance({ ...deps, clock }, 'attest', 'join_token', request(), () => orders);
+  const { iat } = JSON.parse(Buffer.from(wit!.split('.')[1]!, 'base64url').toString()) as { iat: number };
+  expect(clock()).toBeGreaterThanOrEqual(before + 1);
+  expect(iat).toBeGreaterThan(before);
+});
+
+test('a clock that was set back to before a revocation issues nothing to whom it hits', async () => {
+  keepRevocation(database, { kind: 'workload', value: orders.spiffeId, before: nowS + 60 }, nowS + 3600);
+  await expect(runIssuance(deps, 'attest', 'join_token', request(), () => orders)).rejects.toMatchObject({
+    code: 'peer_revoked',
+  });
 });
