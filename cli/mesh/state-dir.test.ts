@@ -1,4 +1,14 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -84,6 +94,12 @@ test('a folder in a shared place is taken only where it is a folder of ours, and
   expect(() => makeOwnFolder(join(folder, 'link'))).toThrow(/data_directory_unusable/);
 });
 
-test.skipIf(process.getuid?.() === 0)('a folder of somebody else is not taken', () => {
-  expect(() => makeOwnFolder('/usr')).toThrow(/data_directory_unusable/);
+test('a folder of somebody else is not taken', () => {
+  const isRoot = process.getuid?.() === 0;
+  const theirs = isRoot ? join(folder, 'theirs') : '/usr';
+  if (isRoot) {
+    mkdirSync(theirs);
+    chownSync(theirs, 64_101, 64_101);
+  }
+  expect(() => makeOwnFolder(theirs)).toThrow(/data_directory_unusable/);
 });
