@@ -2,11 +2,13 @@
  * The authority as a process: obtains its identity, publishes its keys, follows the snapshot, opens its ports, and on the way
  * out closes in the reverse order, so that what was answered is also delivered.
  */
+import { aborted } from 'node:util';
 import type { Logger } from 'pino';
 import { openReporter } from '../audit/report/index.ts';
 import { BehalfError, codeOf } from '../errors/index.ts';
+import { readPassphrase } from '../identity/at-rest/index.ts';
 import { systemClock } from '../identity/index.ts';
-import { createGrpcServer, type ProvenPeer } from '../identity/mtls/index.ts';
+import { createGrpcServer, type ProvenPeer, parseListen } from '../identity/mtls/index.ts';
 import { type OwnIdentity, openIdentity } from '../identity/own/index.ts';
 import { consents, revocations, tokenExchange } from '../proto/behalf/authority/v1/authority.ts';
 import { openLiveStateSource, type StateView, watchState } from '../state/index.ts';
@@ -15,11 +17,10 @@ import type { AuthorityConfig } from './config.ts';
 import { serveConsents } from './consent/serve-consents.ts';
 import { keyEvent, type RecordEvent } from './events/events.ts';
 import { serveExchange } from './exchange/serve-exchange.ts';
-import { type HttpPort, openHttpPort, openMeshHttpPort, parseListen } from './http/listeners.ts';
+import { type HttpPort, openHttpPort, openMeshHttpPort } from './http/listeners.ts';
 import { type AuthorityKeys, openKeys } from './keys/keys.ts';
 import { publishKeys } from './keys/publish-keys.ts';
 import { startRotation } from './keys/rotate-keys.ts';
-import { readPassphrase } from './keys/sealed-file.ts';
 import { isLoopbackUrl } from './oauth/clients.ts';
 import { serveRevocations } from './revoke/serve-revocations.ts';
 import { openDatabase } from './store/database.ts';
@@ -58,7 +59,7 @@ export async function startAuthority(
   opened.add('support', async () => support.abort());
   try {
     const ready = await open(config, log, startup, support.signal, opened);
-    return { ready, closed: whenAborted(signal).then(() => opened.closeAll()) };
+    return { ready, closed: aborted(signal, signal).then(() => opened.closeAll()) };
   } catch (error) {
     await opened.closeAll();
     throw error;
@@ -261,11 +262,4 @@ function closeInReverse(log: Logger): Closers {
       }
     },
   };
-}
-
-function whenAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -2,12 +2,13 @@
  * Starts the certificate authority: opens its store and keys, gives itself an identity, and serves. It starts before every
  * other part, so that the collector may be unreachable for as long as it likes.
  */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
+import { aborted } from 'node:util';
 import type { Logger } from 'pino';
 import { openReporter } from '../audit/report/index.ts';
 import { BehalfError } from '../errors/index.ts';
+import { readPassphrase } from '../identity/at-rest/index.ts';
 import {
   parseTrustDomain,
   type SpiffeId,
@@ -15,7 +16,7 @@ import {
   systemClock,
   type TrustDomain,
 } from '../identity/index.ts';
-import { createGrpcServer } from '../identity/mtls/index.ts';
+import { createGrpcServer, parseListen } from '../identity/mtls/index.ts';
 import { knowsUnixPeers } from '../identity/socket-facts.ts';
 import type { EventBody } from '../proto/behalf/audit/v1/audit.ts';
 import { certificateAuthority, registration } from '../proto/behalf/ca/v1/ca.ts';
@@ -147,10 +148,10 @@ async function serve(
     log.info('stopped');
   };
   try {
-    const { host, port } = splitAddress(config.listen);
+    const { host, port } = parseListen(config.listen);
     const address = `${host}:${await server.listen({ host, port })}`;
     await server.listenUnix(unixSocket);
-    const closed = whenAborted(signal).then(close);
+    const closed = aborted(signal, signal).then(close);
     const bundleFile = join(dataDir, BUNDLE_FILE);
     log.info({ address, unixSocket, trustDomain }, 'certificate authority ready');
     return {
@@ -180,13 +181,7 @@ function checkTrustDomain(database: DatabaseSync, { dataDir, trustDomain }: CaCo
 function unlock(database: DatabaseSync, { passphraseFile }: CaConfig): Vault {
   const parameters = readVaultParameters(database);
   if (parameters === null) throw new BehalfError('key_unusable', { why: 'the store has no key parameters' });
-  let passphrase: string;
-  try {
-    passphrase = readFileSync(passphraseFile, 'utf8').replace(/\r?\n$/, '');
-  } catch (cause) {
-    throw new BehalfError('key_unusable', { file: passphraseFile, why: 'cannot be read' }, { cause });
-  }
-  return openVault(passphrase, parameters);
+  return openVault(readPassphrase(passphraseFile), parameters);
 }
 
 function statementKey(database: DatabaseSync, vault: Vault, name: 'bundle' | 'live-state'): StatementKey {
@@ -207,17 +202,4 @@ function ownIssuance({ spiffeId, serialHex, notAfterS, witJti }: IssuedSvid): Ev
     code: '',
   };
   return { body: 'issuance', issuance };
-}
-
-function splitAddress(address: string): { host: string; port: number } {
-  const at = address.lastIndexOf(':');
-  const port = Number(address.slice(at + 1));
-  if (at <= 0 || !(port >= 0 && port <= 65_535))
-    throw new BehalfError('config_invalid', { member: 'listen', why: 'not host:port' });
-  return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port };
-}
-
-function whenAborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

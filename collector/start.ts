@@ -4,12 +4,13 @@
  * out streams end before the writer does.
  */
 import { join } from 'node:path';
+import { aborted } from 'node:util';
 import type { Logger } from 'pino';
 import { vkeyOf } from '../audit/merkle/index.ts';
 import { openReporter } from '../audit/report/index.ts';
 import { BehalfError } from '../errors/index.ts';
 import { partId } from '../identity/index.ts';
-import { createGrpcServer } from '../identity/mtls/index.ts';
+import { createGrpcServer, parseListen } from '../identity/mtls/index.ts';
 import { type OwnIdentity, openIdentity } from '../identity/own/index.ts';
 import type { CollectorConfig } from './config.ts';
 import { serveDecision } from './decision/index.ts';
@@ -98,7 +99,7 @@ export async function runCollector(
     serveIntake(server, recorder);
     serveQuery(server, { reader: createRecordReader(database), ledger, trustDomain, nowUs });
     closers.push(server.close);
-    const { host, port } = splitAddress(config.listen);
+    const { host, port } = parseListen(config.listen);
     const bound = await server.listen({ host, port });
     const address = `${host}:${bound}`;
     // Its own events go the way of everybody's, so that they are checked and counted alike.
@@ -114,7 +115,7 @@ export async function runCollector(
     closers.push(() => own.record({ body: 'part', part: { state: 'stopped', detail: 'collector' } }));
     const logKey = vkeyOf(signer);
     log.info({ address, logSize: ledger.size(), logKey }, 'collector ready');
-    return { ready: { address, id: identity.spiffeId, logDir, logKey }, closed: whenAborted(signal).then(close) };
+    return { ready: { address, id: identity.spiffeId, logDir, logKey }, closed: aborted(signal, signal).then(close) };
   } catch (error) {
     await close().catch(() => undefined);
     throw error;
@@ -127,19 +128,6 @@ function loopbackFor(host: string): string {
   return host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host;
 }
 
-function splitAddress(listen: string): { host: string; port: number } {
-  const at = listen.lastIndexOf(':');
-  const port = Number(listen.slice(at + 1));
-  if (at <= 0 || !(port >= 0 && port <= 65_535))
-    throw new BehalfError('config_invalid', { member: 'listen', why: 'not host:port' });
-  return { host: listen.slice(0, at).replace(/^\[|\]$/g, ''), port };
-}
-
 function nowUs(): number {
   return Date.now() * 1000;
-}
-
-function whenAborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { aborted } from 'node:util';
 import type { Logger } from 'pino';
 import { openReporter, type Reporter } from '../audit/report/index.ts';
 import { createHopMinter, HOP_PREFIX_BYTES } from '../delegation/index.ts';
@@ -83,7 +84,7 @@ export async function runSidecar(
     const held = heldSoFar ?? (await holdAppPorts(config, deps));
     ends.push(held.close);
     const ready = await openParts(config, identity, held, deps, ends);
-    const closed = whenAborted(deps.signal).then(async () => {
+    const closed = aborted(deps.signal, deps.signal).then(async () => {
       await closeAll(ends, deps.log);
       await identity.close();
     });
@@ -192,11 +193,6 @@ async function closeAll(ends: End[], log: Logger): Promise<void> {
       log.warn({ err: thrown }, 'a part of the sidecar did not end cleanly');
     }
   }
-}
-
-function whenAborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 function mtlsHooks(

@@ -9,7 +9,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { BehalfError, codeOf } from '../../errors/index.ts';
 import type { Clock } from '../../identity/index.ts';
-import { followIdentity, meshServerTlsOptions, verifyPeer } from '../../identity/mtls/index.ts';
+import { followIdentity, meshServerTlsOptions, parseListen, verifyPeer } from '../../identity/mtls/index.ts';
 import type { OwnIdentity } from '../../identity/own/index.ts';
 import type { MeshPeer } from '../authority.ts';
 
@@ -115,15 +115,4 @@ async function openPort(server: Server, listen: string, answerWith: HttpPort['an
       clearTimeout(grace);
     },
   };
-}
-
-/** `host:port`, an IPv6 host in brackets. @throws {BehalfError} `config_invalid` */
-export function parseListen(listen: string): { host: string; port: number } {
-  const at = listen.lastIndexOf(':');
-  const host = listen.slice(0, at).replace(/^\[(.*)\]$/, '$1');
-  const port = Number(listen.slice(at + 1));
-  if (at < 1 || !(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
-    throw new BehalfError('config_invalid', { listen, why: 'not host:port' });
-  }
-  return { host, port };
 }

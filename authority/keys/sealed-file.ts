@@ -2,15 +2,13 @@
  * A file of secrets, encrypted under a passphrase: scrypt (RFC 7914, N = 2^15, r = 8, p = 1), then AES-256-GCM with the
  * header as additional data. JSON, so that an operator can see what it is; nothing in it is of use without the passphrase.
  */
-import { createCipheriv, createDecipheriv, randomBytes, scryptSync } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { BehalfError } from '../../errors/index.ts';
+import { keyFromPassphrase, NONCE_BYTES, SALT_BYTES, seal, TAG_BYTES, unseal } from '../../identity/at-rest/index.ts';
 
 const FORMAT = 'behalf-sealed-v1';
-const SCRYPT = { N: 2 ** 15, r: 8, p: 1, maxmem: 64 * 1024 * 1024 };
-/** Shorter passphrases are refused: the file may be copied and guessed at offline. */
-const MIN_PASSPHRASE_BYTES = 12;
 
 interface SealedFile {
   readonly format: string;
@@ -18,26 +16,6 @@ interface SealedFile {
   readonly iv: string;
   readonly tag: string;
   readonly sealed: string;
-}
-
-/**
- * Reads a passphrase from its file; one trailing line break is not part of it.
- * @throws {BehalfError} `key_unusable`
- */
-export function readPassphrase(file: string): string {
-  let passphrase: string;
-  try {
-    passphrase = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
-  } catch (cause) {
-    throw new BehalfError('key_unusable', { file, why: 'the passphrase file cannot be read' }, { cause });
-  }
-  if (Buffer.byteLength(passphrase) < MIN_PASSPHRASE_BYTES) {
-    throw new BehalfError('key_unusable', {
-      file,
-      why: `the passphrase is shorter than ${MIN_PASSPHRASE_BYTES} bytes`,
-    });
-  }
-  return passphrase;
 }
 
 /**
@@ -49,10 +27,8 @@ export function readSealed(file: string, passphrase: string): unknown {
   try {
     const { format, salt, iv, tag, sealed } = JSON.parse(readFileSync(file, 'utf8')) as SealedFile;
     if (format !== FORMAT) throw new Error(`not of format ${FORMAT}`);
-    const key = scryptSync(passphrase, Buffer.from(salt, 'base64url'), 32, SCRYPT);
-    const decipher = createDecipheriv('aes-256-gcm', key, Buffer.from(iv, 'base64url'), { authTagLength: 16 });
-    decipher.setAAD(Buffer.from(FORMAT, 'ascii')).setAuthTag(Buffer.from(tag, 'base64url'));
-    const opened = Buffer.concat([decipher.update(Buffer.from(sealed, 'base64url')), decipher.final()]);
+    const bytes = Buffer.concat([iv, sealed, tag].map((part) => Buffer.from(part, 'base64url')));
+    const opened = unseal(keyFromPassphrase(passphrase, Buffer.from(salt, 'base64url')), FORMAT, bytes);
     return JSON.parse(opened.toString('utf8'));
   } catch (cause) {
     throw new BehalfError('key_unusable', { file, why: 'wrong passphrase, or the file was changed' }, { cause });
@@ -61,17 +37,14 @@ export function readSealed(file: string, passphrase: string): unknown {
 
 /** Writes secrets to a file of mode 0600. If we stop before the rename, the file is as it was. */
 export function writeSealed(file: string, passphrase: string, secrets: unknown): void {
-  const salt = randomBytes(16);
-  const iv = randomBytes(12);
-  const cipher = createCipheriv('aes-256-gcm', scryptSync(passphrase, salt, 32, SCRYPT), iv, { authTagLength: 16 });
-  cipher.setAAD(Buffer.from(FORMAT, 'ascii'));
-  const sealed = Buffer.concat([cipher.update(JSON.stringify(secrets), 'utf8'), cipher.final()]);
+  const salt = randomBytes(SALT_BYTES);
+  const sealed = seal(keyFromPassphrase(passphrase, salt), FORMAT, Buffer.from(JSON.stringify(secrets), 'utf8'));
   const content: SealedFile = {
     format: FORMAT,
     salt: salt.toString('base64url'),
-    iv: iv.toString('base64url'),
-    tag: cipher.getAuthTag().toString('base64url'),
-    sealed: sealed.toString('base64url'),
+    iv: sealed.toString('base64url', 0, NONCE_BYTES),
+    tag: sealed.toString('base64url', sealed.length - TAG_BYTES),
+    sealed: sealed.toString('base64url', NONCE_BYTES, sealed.length - TAG_BYTES),
   };
   const draft = `${file}.new`;
   const descriptor = openSync(draft, 'w', 0o600);

@@ -3,8 +3,9 @@
  * reads the database, or a copy of it, cannot tell the users of the record apart by name; where a user's key is gone, nobody
  * can. AES-256-GCM, its row as additional data, so that none can be put in another's place.
  */
-import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { BehalfError } from '../../errors/index.ts';
+import { KEY_BYTES, NONCE_BYTES, seal, TAG_BYTES, unseal } from '../../identity/at-rest/index.ts';
 import type { Database } from '../store/database.ts';
 
 /** Who sees the pseudonym. */
@@ -16,10 +17,6 @@ export interface Pseudonyms {
   /** The account behind a pseudonym, or null. */
   accountOf(value: string, audience: PseudonymAudience): string | null;
 }
-
-const KEY_BYTES = 32;
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
 
 /** Opens the pseudonyms of the database. `secret` is kept elsewhere than it. */
 export function openPseudonyms({ sql, transaction }: Database, secret: Buffer): Pseudonyms {
@@ -37,14 +34,14 @@ export function openPseudonyms({ sql, transaction }: Database, secret: Buffer): 
 
   const keyOf = (account: string): Buffer => {
     const known = selectKey.get(account)?.['sealed'];
-    if (known !== undefined) return unseal(wrapping, known, account);
+    if (known !== undefined) return unsealRow(wrapping, known, account);
     const key = randomBytes(KEY_BYTES);
-    insertKey.run(account, seal(wrapping, key, account));
+    insertKey.run(account, sealRow(wrapping, key, account));
     return key;
   };
   const rowOf = (account: string, audience: string): string => JSON.stringify([account, audience]);
   const put = (account: string, audience: string, value: string): void => {
-    const sealed = seal(keyOf(account), Buffer.from(value, 'ascii'), rowOf(account, audience));
+    const sealed = sealRow(keyOf(account), Buffer.from(value, 'ascii'), rowOf(account, audience));
     insert.run(account, audience, handleOf(value, audience), sealed);
   };
 
@@ -58,7 +55,7 @@ export function openPseudonyms({ sql, transaction }: Database, secret: Buffer): 
   return {
     of: (account, audience) => {
       const sealed = select.get(account, audience)?.['sealed'];
-      if (sealed !== undefined) return unseal(keyOf(account), sealed, rowOf(account, audience)).toString('ascii');
+      if (sealed !== undefined) return unsealRow(keyOf(account), sealed, rowOf(account, audience)).toString('ascii');
       const value = `u:${randomBytes(16).toString('base64url')}`;
       put(account, audience, value);
       return value;
@@ -74,21 +71,23 @@ function derive(secret: Buffer, purpose: string): Buffer {
   return createHmac('sha256', secret).update(`behalf-pseudonyms-${purpose}-v1`).digest();
 }
 
-/** IV, tag and ciphertext in a row. */
-function seal(key: Buffer, plain: Buffer, row: string): Buffer {
-  const iv = randomBytes(IV_BYTES);
-  const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: TAG_BYTES }).setAAD(Buffer.from(row, 'utf8'));
-  const sealed = Buffer.concat([cipher.update(plain), cipher.final()]);
-  return Buffer.concat([iv, cipher.getAuthTag(), sealed]);
+/** Nonce, tag and ciphertext in a row: the order of the schema, kept. */
+function sealRow(key: Buffer, plain: Buffer, row: string): Buffer {
+  const sealed = seal(key, row, plain);
+  const tag = sealed.subarray(-TAG_BYTES);
+  return Buffer.concat([sealed.subarray(0, NONCE_BYTES), tag, sealed.subarray(NONCE_BYTES, -TAG_BYTES)]);
 }
 
 /** @throws {BehalfError} `key_unusable` */
-function unseal(key: Buffer, stored: unknown, row: string): Buffer {
+function unsealRow(key: Buffer, stored: unknown, row: string): Buffer {
   const bytes = Buffer.from(stored as Uint8Array);
+  const tag = bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES);
   try {
-    const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, IV_BYTES), { authTagLength: TAG_BYTES });
-    decipher.setAAD(Buffer.from(row, 'utf8')).setAuthTag(bytes.subarray(IV_BYTES, IV_BYTES + TAG_BYTES));
-    return Buffer.concat([decipher.update(bytes.subarray(IV_BYTES + TAG_BYTES)), decipher.final()]);
+    return unseal(
+      key,
+      row,
+      Buffer.concat([bytes.subarray(0, NONCE_BYTES), bytes.subarray(NONCE_BYTES + TAG_BYTES), tag]),
+    );
   } catch (cause) {
     throw new BehalfError('key_unusable', { why: 'the keys file is not the one of this database' }, { cause });
   }

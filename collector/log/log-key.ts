@@ -5,20 +5,15 @@
  * Trusted for: the order and completeness of the record as others see it. Who has it can sign a second history, which anyone
  * who kept an earlier checkpoint can prove.
  */
-import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, scryptSync } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import type { NoteSigner } from '../../audit/merkle/index.ts';
 import { BehalfError } from '../../errors/index.ts';
+import { keyFromPassphrase, readPassphrase, SALT_BYTES, seal, unseal } from '../../identity/at-rest/index.ts';
 import type { TrustDomain } from '../../identity/index.ts';
 import { writeFileAtomically } from '../../identity/own/index.ts';
-import { KEY_BYTES, seal, unseal } from '../store/seal.ts';
 
 const FORMAT = 'behalf-log-key-v1';
-const SALT_BYTES = 16;
-/** About 100 ms and 32 MiB a guess. */
-const SCRYPT = { N: 2 ** 15, r: 8, p: 1, maxmem: 64 * 1024 * 1024 };
-/** Shorter passphrases are refused: the file may be copied and guessed at offline. */
-const MIN_PASSPHRASE_LENGTH = 12;
 
 /** What a sealed key's file holds; base64url. */
 interface SealedKey {
@@ -54,7 +49,7 @@ function encodeKey(key: KeyObject, passphrase: string | null): string {
   const sealed: SealedKey = {
     format: FORMAT,
     salt: salt.toString('base64url'),
-    sealed: seal(scryptSync(passphrase, salt, KEY_BYTES, SCRYPT), FORMAT, der).toString('base64url'),
+    sealed: seal(keyFromPassphrase(passphrase, salt), FORMAT, der).toString('base64url'),
   };
   return `${JSON.stringify(sealed)}\n`;
 }
@@ -78,18 +73,6 @@ function parseKey(file: string, stored: string, passphrase: string | null): KeyO
 
 function unsealKey({ format, salt, sealed }: SealedKey, passphrase: string): KeyObject {
   if (format !== FORMAT) throw new Error(`not of format ${FORMAT}`);
-  const key = scryptSync(passphrase, Buffer.from(salt, 'base64url'), KEY_BYTES, SCRYPT);
+  const key = keyFromPassphrase(passphrase, Buffer.from(salt, 'base64url'));
   return createPrivateKey({ key: unseal(key, FORMAT, Buffer.from(sealed, 'base64url')), format: 'der', type: 'pkcs8' });
-}
-
-function readPassphrase(file: string): string {
-  let passphrase: string;
-  try {
-    passphrase = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
-  } catch (cause) {
-    throw new BehalfError('key_unusable', { file, why: 'the passphrase file cannot be read' }, { cause });
-  }
-  if (passphrase.length < MIN_PASSPHRASE_LENGTH)
-    throw new BehalfError('key_unusable', { file, why: 'the passphrase is too short' });
-  return passphrase;
 }

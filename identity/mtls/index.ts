@@ -12,6 +12,7 @@ export {
 } from './grpc-client.ts';
 export { createGrpcServer, type GrpcServer, type GrpcServerOptions, type ProvenPeer } from './grpc-server.ts';
 export type { Implementation } from './handlers.ts';
+export { parseListen } from './listen-address.ts';
 export {
   followIdentity,
   meshClientTlsOptions,

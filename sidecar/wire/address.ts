@@ -1,25 +1,18 @@
 /** Addresses of listeners and of what is called, as configurations write them: `host:port`, `[v6]:port` or `unix:/path`. */
 import type { AddressInfo, Server } from 'node:net';
 import { BehalfError } from '../../errors/index.ts';
+import { parseListen } from '../../identity/mtls/index.ts';
 
 export type Address =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
 const UNIX = 'unix:';
-const MAX_PORT = 65_535;
 
 /** @throws {BehalfError} `config_invalid` */
 export function parseAddress(text: string): Address {
   if (text.startsWith(UNIX)) return { kind: 'unix', path: text.slice(UNIX.length) };
-  const colon = text.lastIndexOf(':');
-  const port = Number(text.slice(colon + 1));
-  let host = text.slice(0, colon);
-  if (host.startsWith('[') && host.endsWith(']')) host = host.slice(1, -1);
-  if (colon < 1 || host === '' || !Number.isInteger(port) || port < 0 || port > MAX_PORT) {
-    throw new BehalfError('config_invalid', { address: text, why: 'not host:port' });
-  }
-  return { kind: 'tcp', host, port };
+  return { kind: 'tcp', ...parseListen(text) };
 }
 
 /**
