@@ -2,8 +2,6 @@
  * The demo shop as data, for who runs it: its services with how each is started, and the files of its policy. Services run as
  * they stand here, by Node's own type stripping; nothing of them is imported.
  */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Addresses that a service is given. Peers by name, as `http://host:port`. */
@@ -92,22 +90,8 @@ export const DEMO_SERVICES: readonly DemoService[] = [
   },
 ];
 
-/**
- * The policy's files by path relative to `demo/policy/`, as `mesh.yaml` names them: its own and the services' contracts.
- * Endpoints are left to who starts the sidecars.
- */
-export function demoPolicyFiles(): Record<string, string> {
-  const folder = here('policy');
-  const own = readdirSync(folder);
-  const contracts = [
-    'storefront/openapi.yaml',
-    'orders/openapi.yaml',
-    'inventory/openapi.yaml',
-    'payments/payments.proto',
-  ];
-  const paths = [...own, ...contracts.map((path) => `../${path}`)];
-  return Object.fromEntries(paths.map((path) => [path, readFileSync(normalize(join(folder, path)), 'utf8')]));
-}
+/** The demo's policy folder; its `mesh.yaml` names the contracts that stand beside the services. */
+export const DEMO_POLICY_FOLDER = here('policy');
 
 function named(name: string): { name: string; id: string } {
   return { name, id: `spiffe://${DEMO_TRUST_DOMAIN}/${name}` };

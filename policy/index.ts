@@ -1,6 +1,6 @@
 /** Decisions: the policy model, route maps, snapshots and the decision function. Pure: no I/O, no clock. */
 export { buildSnapshot, type PolicySource } from './build/build-snapshot.ts';
-export { DEFAULT_SETTINGS } from './build/mesh-file.ts';
+export { DEFAULT_SETTINGS, MESH_FILE as POLICY_MESH_FILE } from './build/mesh-file.ts';
 export { type PolicySummary, type SummaryEdge, summarisePolicy } from './build/summarise-policy.ts';
 export {
   type CompiledSnapshot,

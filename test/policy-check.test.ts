@@ -40,6 +40,12 @@ test('a policy that can be put live is told in words, and as JSON', async () => 
   });
 });
 
+test('contracts may stand beside their services, outside the folder', async () => {
+  const told = await runCli('policy', 'check', fileURLToPath(new URL('../demo/policy', import.meta.url)));
+  expect(told).toMatchObject({ code: 0, stderr: '' });
+  expect(told.stdout).toMatch(/^The policy of shop\.example can be put live: 4 services, 5 edges, /);
+});
+
 test('what a policy says in vain is told and does not fail it', async () => {
   change(
     'notes.cedar',

@@ -2,9 +2,10 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
-import { DEMO_SCOPES, DEMO_SERVICES, DEMO_TRUST_DOMAIN, demoPolicyFiles } from '../../demo/index.ts';
+import { DEMO_POLICY_FOLDER, DEMO_SCOPES, DEMO_SERVICES, DEMO_TRUST_DOMAIN } from '../../demo/index.ts';
 import { parseSpiffeId, parseTrustDomain, type SpiffeId } from '../../identity/index.ts';
 import type { MeshPlan } from '../mesh/plan.ts';
+import { readPolicyFolder } from '../mesh/policy-folder.ts';
 import type { StateDir } from '../mesh/state-dir.ts';
 
 /** Users that the services run as: numbers that no distribution gives away, one a service. */
@@ -52,7 +53,7 @@ export function makeDemo(dir: StateDir): Demo {
     plan: {
       trustDomain: parseTrustDomain(DEMO_TRUST_DOMAIN),
       mode: 'full',
-      policy: demoPolicyFiles(),
+      policy: readPolicyFolder(DEMO_POLICY_FOLDER),
       authority: {
         accessTokenTtlS: CONSENT_S,
         accounts,

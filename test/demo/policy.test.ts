@@ -1,6 +1,7 @@
 /** The demo's policy says what the story shows: who may call whom, and whose orders are charged. */
 import { expect, test } from 'vitest';
-import { DEMO_PROBE, DEMO_SERVICES, demoPolicyFiles } from '../../demo/index.ts';
+import { readPolicyFolder } from '../../cli/mesh/policy-folder.ts';
+import { DEMO_POLICY_FOLDER, DEMO_PROBE, DEMO_SERVICES } from '../../demo/index.ts';
 import { parseSpiffeId, type SpiffeId } from '../../identity/index.ts';
 import {
   buildSnapshot,
@@ -12,7 +13,7 @@ import {
 } from '../../policy/index.ts';
 
 const NOW_S = 1_800_000_000;
-const snapshot = buildSnapshot({ files: demoPolicyFiles(), number: 1, issuedAtS: NOW_S });
+const snapshot = buildSnapshot({ files: readPolicyFolder(DEMO_POLICY_FOLDER), number: 1, issuedAtS: NOW_S });
 const compiled = compileSnapshot(snapshot);
 const [storefront, orders, payments, inventory, probe] = [...DEMO_SERVICES, DEMO_PROBE].map(({ id }) =>
   parseSpiffeId(id),
