@@ -3,13 +3,15 @@
  * public part and salted commitments of the rest, so that every proof still verifies after an erasure. Standard: commitments
  * are SHA-256 over a domain separator, 0x00, a 128-bit random salt and the value.
  */
-import { hash, randomBytes } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { BehalfError } from '../../errors/index.ts';
+import { createRandomPool } from '../../identity/random-pool.ts';
 import type { Event, LogEntry, Personal } from '../../proto/behalf/audit/v1/audit.ts';
 import { decodePersonal } from './decode-event.ts';
 import { encodeEvent, encodeLogEntry, encodePersonal } from './encode-event.ts';
 
 const SALT_BYTES = 16;
+const random = createRandomPool();
 const CHAIN_ID_BYTES = 16;
 const ENTRY_VERSION = 1;
 const EMPTY = Buffer.alloc(0);
@@ -18,7 +20,7 @@ const CHAIN_DOMAIN = Buffer.from('behalf-chain-v1\0', 'ascii');
 
 /** A fresh salt; one an event, never used twice, or equal people would show as equal commitments. */
 export function newSalt(): Buffer {
-  return randomBytes(SALT_BYTES);
+  return random(SALT_BYTES);
 }
 
 /** An event parted in two. */

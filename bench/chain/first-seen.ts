@@ -7,7 +7,7 @@ import { verify } from 'node:crypto';
 import { createChainCache, parseChain, verifyChain } from '../../delegation/index.ts';
 import { atMost, type Report } from '../harness/report.ts';
 import { median, medianRatio, type RoundLimits, runRounds, type Work } from '../harness/rounds.ts';
-import { type BareSignature, type BenchMesh, bareSignatures, checkReceived, hopsText } from './hops.ts';
+import { type BareSignature, type BenchMesh, bareSignatures, checkReceived, findWitOf, hopsText } from './hops.ts';
 
 const HOPS = [1, 3, 6] as const;
 /** More chains than the cache keeps, each presented in its turn: none is ever known when it comes again. */
@@ -25,8 +25,9 @@ export async function measureFirstSeen(bench: BenchMesh, report: Report, limits:
       const chains = Array.from({ length: CHAINS }, () => bench.chain(hops));
       const cache = wits ? null : createChainCache({ maxEntries: CACHED_CHAINS, maxPerPeer: CACHED_CHAINS });
       const context = bench.context(hops - 1, cache === null ? {} : { cache });
+      const findWit = findWitOf(context);
       const verifyFirst = (place: number): void => {
-        checkReceived(verifyChain(parseChain(chains[place]!), context), hops, false);
+        checkReceived(verifyChain(parseChain(chains[place]!, findWit), context), hops, false);
       };
       return [inTurn(name, verifyFirst), inTurn(peer, bareVerifier(bench, chains, wits))];
     }),

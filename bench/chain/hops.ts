@@ -3,7 +3,13 @@
  * Verifiers get public keys, imported beforehand, as a sidecar has them from its bundle.
  */
 import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
-import { type OutgoingChain, parseChain, type VerifiedChain, type VerifyContext } from '../../delegation/index.ts';
+import {
+  type FindParsedWit,
+  type OutgoingChain,
+  parseChain,
+  type VerifiedChain,
+  type VerifyContext,
+} from '../../delegation/index.ts';
 import { createTestMesh, type TestMesh } from '../../delegation/test-mesh.ts';
 import { verifyEs256 } from '../../identity/jws.ts';
 
@@ -69,6 +75,11 @@ export function createBenchMesh(): BenchMesh {
 
 export function nameOf(place: number): string {
   return SERVICES[place]!;
+}
+
+/** The WITs that a receiver knows of its peer, as a sidecar hands them to the parser. */
+export function findWitOf({ cache, peer }: VerifyContext): FindParsedWit | null {
+  return cache === undefined ? null : (compact) => cache.findWit(peer.spiffeId, compact)?.wit ?? null;
 }
 
 /** As names of rows have it. */

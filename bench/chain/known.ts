@@ -2,13 +2,12 @@
  * What a chain costs that the receiver has verified before: finding it in the cache, finding it by slot, and the whole judgement
  * of a call with every check that runs on each, once with the chain sent whole and once by slot.
  */
-import { chainCacheKey } from '../../delegation/chain/chain-id.ts';
-import { keysAreCurrent } from '../../delegation/chain/signatures.ts';
+import { stillCounts } from '../../delegation/chain/signatures.ts';
 import { createChainCache, parseChain, type VerifyContext, verifyChain } from '../../delegation/index.ts';
 import { createReceivedSlots } from '../../sidecar/wire/slots.ts';
 import type { Report } from '../harness/report.ts';
 import { median, medianRatio, type RoundLimits, runRounds } from '../harness/rounds.ts';
-import { type BenchMesh, checkReceived } from './hops.ts';
+import { type BenchMesh, checkReceived, findWitOf } from './hops.ts';
 
 const HOPS = 3;
 /** Known to the receiver at once, so that no row lives off one entry in the processor's cache. */
@@ -25,6 +24,7 @@ export async function measureKnown(bench: BenchMesh, report: Report, limits: Rou
   const cache = createChainCache();
   const slots = createReceivedSlots(() => bench.mesh.nowS);
   const context = bench.context(HOPS - 1, { cache });
+  const findWit = findWitOf(context);
   const known = Array.from({ length: CHAINS }, () => {
     const sent = bench.chain(HOPS);
     const parsed = parseChain(sent);
@@ -47,7 +47,10 @@ export async function measureKnown(bench: BenchMesh, report: Report, limits: Rou
           if (slots.get(slot) !== parsed) throw new Error('the slot gave another chain');
         }),
       },
-      { name: NAMES.whole, run: each(({ sent }) => checkReceived(verifyChain(parseChain(sent), context), HOPS, true)) },
+      {
+        name: NAMES.whole,
+        run: each(({ sent }) => checkReceived(verifyChain(parseChain(sent, findWit), context), HOPS, true)),
+      },
       {
         name: NAMES.bySlot,
         run: each(({ slot }) => checkReceived(verifyChain(slots.get(slot)!, context), HOPS, true)),
@@ -68,9 +71,8 @@ export async function measureKnown(bench: BenchMesh, report: Report, limits: Rou
   }
 }
 
-/** As `verifyChain` finds it: its key made, the entry found, and the keys that it verified with still the current ones. */
-function findKnown(digest: Buffer, context: VerifyContext): void {
-  const { issuer, audience, trustDomain, peer, cache } = context;
-  const found = cache!.findChain(peer.spiffeId, chainCacheKey(digest, issuer, audience, trustDomain));
-  if (found === null || !keysAreCurrent(found, context)) throw new Error('a known chain was not found');
+/** As `verifyChain` finds it: the entry found, for the same authority, and the keys that it verified with still the current ones. */
+function findKnown(digest: string, context: VerifyContext): void {
+  const found = context.cache!.findChain(context.peer.spiffeId, digest);
+  if (found === null || !stillCounts(found, context)) throw new Error('a known chain was not found');
 }

@@ -18,7 +18,7 @@ import {
 } from '../../delegation/index.ts';
 import type { Traffic } from '../harness/rounds.ts';
 import { verifyBare } from './first-seen.ts';
-import { type BareSignature, type BenchMesh, bareSignatures, checkReceived, nameOf } from './hops.ts';
+import { type BareSignature, type BenchMesh, bareSignatures, checkReceived, findWitOf, nameOf } from './hops.ts';
 
 export const MANY_HOPS = 3;
 export const AT_ONCE = 32;
@@ -31,6 +31,7 @@ export function delegated(bench: BenchMesh, name: string): Traffic {
   const caches = Array.from({ length: MANY_HOPS }, () => createChainCache());
   const entry = { ...bench.context(0), me: mesh.workload(nameOf(0)).spiffeId };
   const contexts = caches.map((cache: ChainCache, hop) => bench.context(hop, { cache }));
+  const findWits = contexts.map(findWitOf);
   const signers = caches.map((_, hop) => mesh.workload(nameOf(hop)));
   const receivers = caches.map((_, hop) => mesh.workload(nameOf(hop + 1)).spiffeId);
   let roots: readonly string[] = [];
@@ -41,7 +42,7 @@ export function delegated(bench: BenchMesh, name: string): Traffic {
       const order = { parent: held, to: receivers[hop]!, signer: signers[hop]!, nowS: mesh.nowS, jti: randomBytes(12) };
       const sent = mintLink(order);
       await nextTurn();
-      const received: VerifiedChain = verifyChain(parseChain(sent), contexts[hop]!);
+      const received: VerifiedChain = verifyChain(parseChain(sent, findWits[hop]), contexts[hop]!);
       checkReceived(received, hop + 1, false);
       held = received;
     }

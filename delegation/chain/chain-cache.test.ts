@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { BehalfError } from '../../errors/index.ts';
+import { parseTrustDomain } from '../../identity/spiffe-id.ts';
 import type { VerifyContext } from '../context.ts';
 import { createRevocationSet } from '../revocation/index.ts';
 import { forge } from '../test-forge.ts';
@@ -83,6 +84,30 @@ test('a known chain is verified anew when a key of its name is another one', () 
   expect(codeOf(() => verify(cache, { witKey: () => other }))).toBe('delegation_bad_signature');
   expect(codeOf(() => verify(cache, { rootKey: () => null }))).toBe('delegation_bad_signature');
   expect(verify(cache).fromCache).toBe(true);
+});
+
+test('a known chain is verified anew for another issuer, audience or trust domain than it verified for', () => {
+  const cache = createChainCache();
+  verify(cache);
+  let asked = 0;
+  const beforeSignatures = (): void => {
+    asked += 1;
+  };
+  expect(codeOf(() => verify(cache, { beforeSignatures, issuer: 'https://elsewhere.example' }))).toBe(
+    'delegation_bad_signature',
+  );
+  expect(codeOf(() => verify(cache, { beforeSignatures, audience: 'elsewhere' }))).toBe('delegation_wrong_audience');
+  expect(verify(cache, { beforeSignatures, trustDomain: parseTrustDomain('other.example') }).fromCache).toBe(false);
+  expect(asked).toBe(3);
+});
+
+test('each call of a known chain gets the same description, made when it comes again', () => {
+  const cache = createChainCache();
+  const first = verify(cache);
+  const second = verify(cache);
+  expect(second).not.toBe(first);
+  expect(verify(cache)).toBe(second);
+  expect(first.fromCache).toBe(false);
 });
 
 test('a revocation, a rotated key and a new bundle evict what they touch', () => {

@@ -4,7 +4,8 @@
  * while the very keys that it was verified with are the current ones.
  */
 import type { KeyObject } from 'node:crypto';
-import type { SpiffeId } from '../../identity/spiffe-id.ts';
+import type { SpiffeId, TrustDomain } from '../../identity/spiffe-id.ts';
+import type { ParsedWit } from '../../identity/wit/index.ts';
 import { type RevocableFacts, type Revocation, type RevocationSource, revocationHits } from '../revocation/index.ts';
 import type { VerifiedChain } from '../verified.ts';
 import { createPeerTable } from './peer-table.ts';
@@ -13,9 +14,18 @@ import { createPeerTable } from './peer-table.ts';
 export const DEFAULT_MAX_CHAINS = 4_096;
 export const DEFAULT_MAX_CHAINS_PER_PEER = 1_024;
 
-/** A chain whose signatures verified, and with which keys: the root's, then each WIT's. */
+/**
+ * A chain whose signatures verified, and all that this verdict depends on beside its bytes: what the root was compared with, and
+ * the keys, the root's, then each WIT's.
+ */
 export interface KnownChain {
+  /** As it was when its signatures were verified. */
   readonly chain: VerifiedChain;
+  /** The same as one that is known, for all later calls alike. Made when it comes again, as most chains of some traffic never do. */
+  recalled: VerifiedChain | null;
+  readonly issuer: string;
+  readonly audience: string;
+  readonly trustDomain: TrustDomain;
   readonly rootKid: string;
   readonly rootKey: KeyObject;
   readonly witKids: readonly string[];
@@ -24,19 +34,20 @@ export interface KnownChain {
 
 /** A WIT whose signature verified, and the key that it vouches for. */
 export interface KnownWit {
+  /** Of its own memory: `rememberedWit`. */
+  readonly wit: ParsedWit;
   readonly verifiedWith: KeyObject;
-  readonly kid: string;
   readonly linkKey: KeyObject;
-  readonly expS: number;
   readonly facts: RevocableFacts;
 }
 
 export interface ChainCache {
-  /** `key` is `chainCacheKey`; entries belong to the peer that presents them. */
-  findChain(peer: SpiffeId, key: string): KnownChain | null;
-  putChain(peer: SpiffeId, key: string, known: KnownChain): void;
-  findWit(peer: SpiffeId, witS256: string): KnownWit | null;
-  putWit(peer: SpiffeId, witS256: string, known: KnownWit): void;
+  /** `digest` is the chain's; entries belong to the peer that presents them. */
+  findChain(peer: SpiffeId, digest: string): KnownChain | null;
+  putChain(peer: SpiffeId, digest: string, known: KnownChain): void;
+  /** By the whole text of the WIT. Only what verified is ever put, so nobody else chooses what is found. */
+  findWit(peer: SpiffeId, compact: string): KnownWit | null;
+  putWit(peer: SpiffeId, known: KnownWit): void;
   /** Drops what the revocation hits; gives how many. Call it for each that arrives. */
   evictRevoked(revocation: Revocation, source: RevocationSource): number;
   /** Drops what was verified with a key of that name; gives how many. Call it for each key that a rotation takes out. */
@@ -59,10 +70,10 @@ export function createChainCache({
   const chains = createPeerTable<KnownChain>({ maxEntries, maxPerPeer });
   const wits = createPeerTable<KnownWit>({ maxEntries, maxPerPeer });
   return {
-    findChain: (peer, key) => chains.find(peer, key),
-    putChain: (peer, key, known) => chains.put(peer, key, known),
-    findWit: (peer, witS256) => wits.find(peer, witS256),
-    putWit: (peer, witS256, known) => wits.put(peer, witS256, known),
+    findChain: (peer, digest) => chains.find(peer, digest),
+    putChain: (peer, digest, known) => chains.put(peer, digest, known),
+    findWit: (peer, compact) => wits.find(peer, compact),
+    putWit: (peer, known) => wits.put(peer, known.wit.compact, known),
     evictRevoked(revocation, source) {
       return (
         chains.evict(({ chain }) => revocationHits(revocation, source, chain.revocable)) +
@@ -72,11 +83,11 @@ export function createChainCache({
     evictKid(kid) {
       return (
         chains.evict(({ rootKid, witKids }) => rootKid === kid || witKids.includes(kid)) +
-        wits.evict((wit) => wit.kid === kid)
+        wits.evict(({ wit }) => wit.kid === kid)
       );
     },
     evictExpired(nowS) {
-      return chains.evict(({ chain }) => chain.expS < nowS) + wits.evict(({ expS }) => expS < nowS);
+      return chains.evict(({ chain }) => chain.expS < nowS) + wits.evict(({ wit }) => wit.exp < nowS);
     },
     clear() {
       chains.clear();
@@ -86,4 +97,20 @@ export function createChainCache({
       return chains.size + wits.size;
     },
   };
+}
+
+/**
+ * A WIT in memory of its own. What was parsed from a header is slices of that header, and a signature lies in a block of Node's
+ * with others: each would keep all of that alive for the hour that the WIT is remembered.
+ */
+export function rememberedWit(wit: ParsedWit): ParsedWit {
+  const compact = ownText(wit.compact);
+  const signature = Buffer.alloc(wit.signature.length);
+  wit.signature.copy(signature);
+  return { ...wit, compact, signingInput: compact.slice(0, wit.signingInput.length), signature };
+}
+
+/** The same text, ASCII, that is no part of another. */
+function ownText(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1');
 }

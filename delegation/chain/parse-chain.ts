@@ -19,11 +19,17 @@ import type { ChainHeaders, ParsedChain, ParsedHop } from './parsed-chain.ts';
 const SEPARATOR = ', ';
 
 /**
- * Reads the three headers of a call.
+ * A WIT that has verified before, as it was parsed then, or null. INVARIANT: what it gives has exactly that text as its compact
+ * form; being parsed says nothing about who signed it, `verifyChain` asks for itself.
+ */
+export type FindParsedWit = (compact: string) => ParsedWit | null;
+
+/**
+ * Reads the three headers of a call. A WIT that `findWit` knows is not parsed again: it comes with each chain of its hour.
  * @throws {BehalfError} `delegation_missing` where all three are absent, `delegation_too_large`, `delegation_malformed`,
  *   `delegation_unsupported`
  */
-export function parseChain(headers: ChainHeaders): ParsedChain {
+export function parseChain(headers: ChainHeaders, findWit: FindParsedWit | null = null): ParsedChain {
   const { txnToken, delegationChain, delegationCredentials } = checkPresent(headers);
   checkSizes(txnToken, delegationChain, delegationCredentials);
   const linkTexts = splitList(delegationChain, MAX_LINK_BYTES, 'link');
@@ -32,7 +38,7 @@ export function parseChain(headers: ChainHeaders): ParsedChain {
 
   const root = parseRoot(txnToken);
   const links = linkTexts.map((text, i) => parseLink(text, refusalOf('link', i)));
-  const wits = witTexts.map((text, i) => parseWit(text, refusalOf('wit', i)));
+  const wits = witTexts.map((text, i) => findWit?.(text) ?? parseWit(text, refusalOf('wit', i)));
   checkOneTrustDomain(root, links, wits);
 
   const hops = links.map((link, i) => hopOf(root, links, link, wits[i] as ParsedWit, i));
@@ -44,7 +50,7 @@ export function parseChain(headers: ChainHeaders): ParsedChain {
     workloads: [root.claims.req_wl, ...links.map((link) => link.claims.aud)],
     revocable: revocableFacts(root, wits),
     chainId: digest.subarray(0, CHAIN_ID_BYTES),
-    digest,
+    digest: digest.toString('base64url'),
     txnToken,
     delegationChain,
     delegationCredentials,

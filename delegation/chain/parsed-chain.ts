@@ -31,8 +31,8 @@ export interface ParsedChain {
   readonly revocable: RevocableFacts;
   /** First 16 bytes of `digest`. */
   readonly chainId: Buffer;
-  /** SHA-256 of WIRE.md section 2, "Slots". */
-  readonly digest: Buffer;
+  /** base64url SHA-256 of WIRE.md section 2, "Slots": the cache's key. */
+  readonly digest: string;
   readonly txnToken: string;
   readonly delegationChain: string;
   readonly delegationCredentials: string;

@@ -5,11 +5,11 @@ import { verifyEs256 } from '../../identity/jws.ts';
 import { linkKeyOf, type ParsedWit } from '../../identity/wit/index.ts';
 import type { VerifyContext } from '../context.ts';
 import { findRootKey, verifyRootSignature } from '../root/check-root.ts';
-import type { KnownChain } from './chain-cache.ts';
+import { type KnownChain, rememberedWit } from './chain-cache.ts';
 import type { ParsedChain, ParsedHop } from './parsed-chain.ts';
 
 /** The keys that a chain verified with. */
-export type ChainKeys = Pick<KnownChain, 'rootKid' | 'rootKey' | 'witKids' | 'witKeys'>;
+type ChainKeys = Pick<KnownChain, 'rootKid' | 'rootKey' | 'witKids' | 'witKeys'>;
 
 /**
  * Verifies the root, then each link: its WIT's signature, then its own.
@@ -32,8 +32,10 @@ export function verifySignatures({ root, hops }: ParsedChain, context: VerifyCon
   return { rootKid: root.kid, rootKey, witKids, witKeys };
 }
 
-/** Whether a remembered outcome still counts: the keys of those names are the very ones that it was verified with. */
-export function keysAreCurrent({ rootKid, rootKey, witKids, witKeys }: ChainKeys, context: VerifyContext): boolean {
+/** Whether a remembered outcome still counts: for the same authority and domain, and with the very keys of those names. */
+export function stillCounts(known: KnownChain, context: VerifyContext): boolean {
+  const { issuer, audience, trustDomain, rootKid, rootKey, witKids, witKeys } = known;
+  if (issuer !== context.issuer || audience !== context.audience || trustDomain !== context.trustDomain) return false;
   if (context.rootKey(rootKid) !== rootKey) return false;
   for (let i = 0; i < witKids.length; i++) if (context.witKey(witKids[i] as string) !== witKeys[i]) return false;
   return true;
@@ -41,15 +43,16 @@ export function keysAreCurrent({ rootKid, rootKey, witKids, witKeys }: ChainKeys
 
 /** A workload's WIT lives an hour and comes with each of its chains, so its own outcome is remembered by itself. */
 function verifiedLinkKey(wit: ParsedWit, witKey: KeyObject, { cache, peer }: VerifyContext, i: number): KeyObject {
-  const known = cache?.findWit(peer.spiffeId, wit.s256) ?? null;
+  const known = cache?.findWit(peer.spiffeId, wit.compact) ?? null;
   if (known !== null && known.verifiedWith === witKey) return known.linkKey;
   if (!verifyEs256(wit.signingInput, wit.signature, witKey)) badSignature(`wit ${i + 1}`, null);
   const linkKey = linkKeyOf(wit);
   if (linkKey === null) return badSignature(`wit ${i + 1}`, 'its key is no point of P-256');
-  const { iat, exp, kid, jti, spiffeId, certificateS256 } = wit;
+  if (cache === undefined) return linkKey;
+  const { iat, kid, jti, spiffeId, certificateS256 } = wit;
   const signer = { iat, workload: spiffeId, certificate: certificateS256, jti, kid };
   const facts = { root: null, signers: [signer] };
-  cache?.putWit(peer.spiffeId, wit.s256, { verifiedWith: witKey, kid, linkKey, expS: exp, facts });
+  cache.putWit(peer.spiffeId, { wit: rememberedWit(wit), verifiedWith: witKey, linkKey, facts });
   return linkKey;
 }
 

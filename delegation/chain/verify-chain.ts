@@ -9,11 +9,9 @@ import { describeRoot } from '../root/describe-root.ts';
 import type { TimeJudge } from '../times.ts';
 import type { VerifiedChain } from '../verified.ts';
 import { checkRoute, takeOnce } from './binding.ts';
-import type { KnownChain } from './chain-cache.ts';
-import { chainCacheKey } from './chain-id.ts';
 import { checkChainTimes } from './chain-times.ts';
 import type { ParsedChain } from './parsed-chain.ts';
-import { keysAreCurrent, verifySignatures } from './signatures.ts';
+import { stillCounts, verifySignatures } from './signatures.ts';
 import {
   checkCredentialHashes,
   checkDepths,
@@ -71,18 +69,20 @@ function verifyOrRecall(
   if (cache === undefined) {
     context.beforeSignatures?.();
     verifySignatures(parsed, context);
-    return describeChain(parsed, left, maxDepth, expS, false);
+    return describeChain(parsed, left, maxDepth, expS);
   }
-  const key = chainCacheKey(parsed.digest, issuer, audience, trustDomain);
-  const known = cache.findChain(peer.spiffeId, key);
-  if (known !== null && keysAreCurrent(known, context)) return known.chain;
+  const known = cache.findChain(peer.spiffeId, parsed.digest);
+  if (known !== null && stillCounts(known, context)) {
+    known.recalled ??= { ...known.chain, fromCache: true };
+    return known.recalled;
+  }
   context.beforeSignatures?.();
   const keys = verifySignatures(parsed, context);
+  const chain = describeChain(parsed, left, maxDepth, expS);
   if (comesAgain(parsed)) {
-    const remembered: KnownChain = { chain: describeChain(parsed, left, maxDepth, expS, true), ...keys };
-    cache.putChain(peer.spiffeId, key, remembered);
+    cache.putChain(peer.spiffeId, parsed.digest, { chain, recalled: null, issuer, audience, trustDomain, ...keys });
   }
-  return describeChain(parsed, left, maxDepth, expS, false);
+  return chain;
 }
 
 /** A link that is bound to one call is made anew for each (WIRE.md section 1): it would only take the room of others. */
@@ -90,13 +90,7 @@ function comesAgain({ last }: ParsedChain): boolean {
   return last.link.claims.rte === undefined && last.link.claims.once === undefined;
 }
 
-function describeChain(
-  parsed: ParsedChain,
-  left: Narrowed,
-  maxDepth: number,
-  expS: number,
-  fromCache: boolean,
-): VerifiedChain {
+function describeChain(parsed: ParsedChain, left: Narrowed, maxDepth: number, expS: number): VerifiedChain {
   const { root, hops, last, workloads, revocable, chainId, txnToken, delegationChain, delegationCredentials } = parsed;
   const { claims } = last.link;
   return {
@@ -126,7 +120,7 @@ function describeChain(
     jti: claims.jti,
     rte: claims.rte ?? null,
     once: claims.once ?? null,
-    fromCache,
+    fromCache: false,
   };
 }
 

@@ -28,6 +28,8 @@ const WIT_JSON: JsonLimits = { maxDepth: 5, maxMembers: 64 };
 const WIT_HEADER = ['typ', 'alg', 'kid'] as const;
 const COORDINATE_BYTES = 32;
 const SHA256_BYTES = 32;
+/** SubjectPublicKeyInfo of an uncompressed P-256 point (RFC 5480 section 2), up to the 64 bytes of its coordinates. */
+const SPKI_OF_P256_POINT = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d03010703420004', 'hex');
 
 /** A WIT whose form is right. Nothing is known about who signed it. Times in seconds. */
 export interface ParsedWit {
@@ -101,10 +103,14 @@ export function parseWit(compact: string, refusal: Refusal = WIT_REFUSAL): Parse
   };
 }
 
-/** The key that a WIT names for links, or null where its coordinates are no point of P-256. */
+/**
+ * The key that a WIT names for links, or null where its coordinates are no point of P-256. Read as DER: a quarter cheaper than the
+ * same as a JWK (bench:chain, `WITs new`).
+ */
 export function linkKeyOf({ x, y }: ParsedWit): KeyObject | null {
+  const key = Buffer.concat([SPKI_OF_P256_POINT, Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);
   try {
-    return createPublicKey({ key: { kty: 'EC', crv: 'P-256', x, y }, format: 'jwk' });
+    return createPublicKey({ key, format: 'der', type: 'spki' });
   } catch {
     return null;
   }

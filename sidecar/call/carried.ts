@@ -4,7 +4,7 @@
  */
 
 import type { ParsedChain } from '../../delegation/chain/index.ts';
-import { type DelegationHop, parseChain, parseHop } from '../../delegation/index.ts';
+import { type DelegationHop, type FindParsedWit, parseChain, parseHop } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { countOf, fieldOf, type HeaderList } from './head.ts';
 import type { ReceivedSlots } from './seam.ts';
@@ -34,10 +34,10 @@ export function carriedInTrailers(trailers: HeaderList): string | null {
 const SLOT_LENGTH = 22;
 
 /**
- * UNTRUSTED: all of it.
+ * UNTRUSTED: all of it. `findWit` knows the WITs of this peer's chains that verified.
  * @throws {BehalfError} `delegation_missing`, `delegation_malformed`, `delegation_too_large`, `delegation_unsupported`
  */
-export function readCarried(headers: HeaderList, slots: ReceivedSlots | null): Carried {
+export function readCarried(headers: HeaderList, slots: ReceivedSlots | null, findWit: FindParsedWit): Carried {
   for (const name of FIELDS)
     if (countOf(headers, name) > 1) throw new BehalfError('delegation_malformed', { object: name, why: 'repeated' });
   const whole: ChainFields = {
@@ -46,7 +46,7 @@ export function readCarried(headers: HeaderList, slots: ReceivedSlots | null): C
     delegationCredentials: fieldOf(headers, 'delegation-credentials'),
   };
   const slot = fieldOf(headers, 'delegation-slot');
-  const parsed = slot === null ? parseChain(whole) : chainOfSlot(slot, whole, slots);
+  const parsed = slot === null ? parseChain(whole, findWit) : chainOfSlot(slot, whole, slots);
   return { parsed, hop: parseHop(fieldOf(headers, 'delegation-hop')), bySlot: slot !== null };
 }
 

@@ -9,10 +9,10 @@
 import { hash } from 'node:crypto';
 import { BehalfError, type ErrorCode } from '../../errors/index.ts';
 import { systemClock } from '../../identity/clock.ts';
+import { createRandomPool } from '../../identity/random-pool.ts';
 import { dlgValues } from '../facts/baggage.ts';
 import type { HeaderList } from './head.ts';
 import type { InboundContext } from './inbound-context.ts';
-import { createRandomPool } from './random-pool.ts';
 
 /** How long a handle outlives its response, for work that the app ends after it answered. */
 const DEFAULT_CONTEXT_LINGER_MS = 10_000;
@@ -132,15 +132,22 @@ export function createContextTable(options: ContextTableOptions = {}): ContextTa
     let found: Entry | null = null;
     let carrier: ContextCarrier = 'baggage';
     let contexts = 0;
+    // Mostly both carriers have the same handle: it is looked up once. Two texts of the app's are compared here, no secret of ours.
+    let seen: string | null = null;
     // UNTRUSTED: the app writes these, and may pass on what others sent it.
     for (let i = 0; i < headers.length; i += 2) {
       const name = headers[i] as string;
       if (name === 'delegation-context') {
         contexts += 1;
         carrier = 'context';
-        found = same(found, live(headers[i + 1] as string));
+        const handle = headers[i + 1] as string;
+        if (handle !== seen) found = same(found, live(handle));
+        seen = handle;
       } else if (name === 'baggage') {
-        for (const handle of dlgValues(headers[i + 1] as string)) found = same(found, live(handle));
+        for (const handle of dlgValues(headers[i + 1] as string)) {
+          if (handle !== seen) found = same(found, live(handle));
+          seen = handle;
+        }
       }
     }
     // Stricter than "must resolve to the same": the field is a singleton (RFC 9110 section 5.3).

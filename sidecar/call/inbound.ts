@@ -57,7 +57,11 @@ function admit(env: CallEnvironment, head: RequestHead, peer: PeerFacts, call: M
   const record = call.records[0] as MeshCall['records'][number];
   checkOwnStanding(env);
   checkNoAccessToken(env, head.headers);
-  const carried = readCarried(head.headers, peer.slots); // 1
+  const carried = readCarried(
+    head.headers,
+    peer.slots,
+    (compact) => env.chains.findWit(peer.spiffeId, compact)?.wit ?? null,
+  ); // 1
   checkPeerStanding(env, peer); // 2
   const compiled = env.state.snapshot();
   const route = compiled === null ? null : matchRoute(compiled, env.me, head.method, pathOfTarget(head.target));
