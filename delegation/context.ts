@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto';
 import type { ClockRule } from '../identity/clock.ts';
 import type { SpiffeId, TrustDomain } from '../identity/spiffe-id.ts';
 import type { ChainCache } from './chain/chain-cache.ts';
-import type { DetailRules } from './narrowing/details.ts';
+import type { DetailTypes } from './details/detail-type.ts';
 import type { OnceStore } from './once/once-store.ts';
 import type { RevocableFacts, Revocation } from './revocation/index.ts';
 
@@ -47,8 +47,8 @@ export interface VerifyContext extends RootContext {
   readonly myCertificateS256: string | null;
   /** Remembers `jti`s of `once` links; null refuses every `once` link. */
   readonly onceStore: OnceStore | null;
-  /** Rules of registered `authorization_details` types; absent: `NO_DETAIL_RULES`, which refuses every narrowed entry. */
-  readonly detailRules?: DetailRules;
+  /** The registered types of `authorization_details`; absent: those of the format itself. */
+  readonly detailTypes?: DetailTypes;
   /** Outcomes of steps 5 and 6; absent: everything is verified anew. */
   readonly cache?: ChainCache;
   /** Called before the signatures of a chain that the cache does not know are verified. May throw `rate_limited`. */

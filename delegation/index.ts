@@ -10,10 +10,10 @@ export { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from
 export { mintWit, type VerifiedWit, verifyWit, type WitClaims } from '../identity/wit/index.ts';
 export * from './chain/index.ts';
 export type { ChainPeer, RootContext, VerifyContext } from './context.ts';
+export * from './details/index.ts';
 export * from './hop-id/index.ts';
 export * from './limits.ts';
 export * from './link/index.ts';
-export { type DetailRule, type DetailRules, NO_DETAIL_RULES } from './narrowing/details.ts';
 export { formatScope, intersectScopes, isScopeSubset, parseScope } from './narrowing/scope.ts';
 export { createOnceStore, type OnceStore, type OnceUse } from './once/once-store.ts';
 export * from './revocation/index.ts';

@@ -19,8 +19,8 @@ import {
   checkSigners,
 } from '../../delegation/chain/structure.ts';
 import {
+  BUILT_IN_DETAIL_TYPES,
   type ChainHeaders,
-  NO_DETAIL_RULES,
   type ParsedChain,
   type ParsedHop,
   type ParsedRoot,
@@ -163,7 +163,7 @@ const STRUCTURE: readonly StructureCheck[] = [
   { check: 'every `jti` once', judge: checkDistinctIds },
   {
     check: 'scope and details only shrink',
-    judge: (chain) => checkNarrowing(chain, NO_DETAIL_RULES).scope.join(' '),
+    judge: (chain) => checkNarrowing(chain, BUILT_IN_DETAIL_TYPES).scope.join(' '),
     saw: (_chain, left) => (left === '' ? 'no scope is left' : `left: ${left}`),
   },
   {

@@ -5,8 +5,9 @@
 import { BehalfError, type ErrorCode } from '../../errors/index.ts';
 import type { SpiffeId } from '../../identity/spiffe-id.ts';
 import type { ChainPeer } from '../context.ts';
+import type { DetailTypes } from '../details/detail-type.ts';
+import { checkDetailsNarrow } from '../details/narrow-details.ts';
 import { DEFAULT_MAX_DEPTH } from '../limits.ts';
-import { checkDetailsNarrow, type DetailRules } from '../narrowing/details.ts';
 import { checkScopeNarrows } from '../narrowing/scope.ts';
 import type { AuthorizationDetail } from '../root/root-claims.ts';
 import type { ParsedChain, ParsedHop } from './parsed-chain.ts';
@@ -106,7 +107,7 @@ export function checkDistinctIds({ hops }: ParsedChain): void {
 }
 
 /** Each link leaves a subset: scope over all links, then details. @throws {BehalfError} `delegation_scope_widened` */
-export function checkNarrowing({ root, hops }: ParsedChain, rules: DetailRules): Narrowed {
+export function checkNarrowing({ root, hops }: ParsedChain, types: DetailTypes): Narrowed {
   let scope = root.scope;
   for (let i = 0; i < hops.length; i++) {
     const { link } = hops[i] as ParsedHop;
@@ -118,7 +119,7 @@ export function checkNarrowing({ root, hops }: ParsedChain, rules: DetailRules):
   for (let i = 0; i < hops.length; i++) {
     const { authorization_details } = (hops[i] as ParsedHop).link.claims;
     if (authorization_details === undefined) continue;
-    checkDetailsNarrow(authorization_details, details, rules, nameOf(i));
+    checkDetailsNarrow(authorization_details, details, types, nameOf(i));
     details = authorization_details;
   }
   return { scope, details };

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { BehalfError, type ErrorCode } from '../../errors/index.ts';
 import type { VerifyContext } from '../context.ts';
+import { detailTypesOf, parseDetailType } from '../details/index.ts';
 import { createOnceStore } from '../once/once-store.ts';
 import { createRevocationSet, type Revocation, type RevocationSource } from '../revocation/index.ts';
 import { type ForgedHop, type Forgery, forge } from '../test-forge.ts';
@@ -353,19 +354,33 @@ test('a deferred root goes on at the depth where it stopped, and its workloads c
 });
 
 test('details narrow by the rule of their type, each parent’s entry used once, whatever their order', () => {
-  const rule = (child: object, parent: object) => (child as { max: number }).max <= (parent as { max: number }).max;
-  const detailRules = new Map([['payment', rule]]);
-  const details = (...limits: number[]) => limits.map((max) => ({ type: 'payment', max }));
+  const schema = {
+    type: 'object',
+    properties: { type: { const: 'credits' }, units: { type: 'integer', minimum: 1, maximum: 100 } },
+    required: ['type', 'units'],
+    additionalProperties: false,
+  };
+  const credits = {
+    type: 'credits',
+    title: 'Credits',
+    words: 'Use {units}',
+    schema,
+    rules: { units: 'max' },
+    spends: 'units',
+  };
+  const detailTypes = detailTypesOf([parseDetailType(credits)]);
+  const details = (...limits: number[]) => limits.map((units) => ({ type: 'credits', units }));
   const run = (parent: number[], child: number[]) => {
     const forgery = {
       ...tctx({ authorization_details: details(...parent) }),
       ...{ hops: last({ authorization_details: details(...child) }).hops },
     };
-    return codeOf(() => verify(forgery, { detailRules }));
+    return codeOf(() => verify(forgery, { detailTypes }));
   };
   expect(run([10, 20], [20, 10])).toBe('accepted');
   expect(run([20, 10], [5, 15])).toBe('accepted');
   expect(run([20, 10], [15, 15])).toBe('delegation_scope_widened');
   expect(run([20], [5, 5])).toBe('delegation_scope_widened');
+  expect(run([20], [0])).toBe('delegation_scope_widened');
   expect(run([20], [])).toBe('accepted');
 });

@@ -3,7 +3,7 @@
  * step 2 the TLS peer's SVID (`identity/mtls`), both before; the hop id, policy and forwarding come after.
  */
 import type { VerifyContext } from '../context.ts';
-import { NO_DETAIL_RULES } from '../narrowing/details.ts';
+import { BUILT_IN_DETAIL_TYPES } from '../details/payment.ts';
 import { checkLiveState } from '../root/check-root.ts';
 import { describeRoot } from '../root/describe-root.ts';
 import type { TimeJudge } from '../times.ts';
@@ -41,7 +41,7 @@ export function verifyChain(parsed: ParsedChain, context: VerifyContext): Verifi
   checkList(parsed);
   checkNext(parsed);
   checkDistinctIds(parsed);
-  const left = checkNarrowing(parsed, context.detailRules ?? NO_DETAIL_RULES);
+  const left = checkNarrowing(parsed, context.detailTypes ?? BUILT_IN_DETAIL_TYPES);
   const expS = checkChainTimes(parsed, judgeOf(context));
   // Step 4
   checkLiveState(parsed.revocable, context);

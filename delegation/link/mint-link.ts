@@ -8,8 +8,10 @@ import { signCompactJws } from '../../identity/jws.ts';
 import { type SpiffeId, trustDomainOf } from '../../identity/spiffe-id.ts';
 import { CHAIN_ID_BYTES, chainDigest } from '../chain/chain-id.ts';
 import { checkWorkloadList } from '../chain/workload-list.ts';
+import type { DetailTypes } from '../details/detail-type.ts';
+import { checkDetailsNarrow } from '../details/narrow-details.ts';
+import { BUILT_IN_DETAIL_TYPES } from '../details/payment.ts';
 import { JTI_BYTES, MAX_LINK_BYTES, MAX_LINK_LIFE_S, MAX_LINKS, MAX_TOTAL_BYTES, MAX_WIT_BYTES } from '../limits.ts';
-import { checkDetailsNarrow, type DetailRules, NO_DETAIL_RULES } from '../narrowing/details.ts';
 import { checkScopeNarrows, formatScope } from '../narrowing/scope.ts';
 import type { AuthorizationDetail } from '../root/root-claims.ts';
 import type { VerifiedChain, VerifiedRoot } from '../verified.ts';
@@ -40,7 +42,8 @@ export interface LinkOrder {
   readonly narrowTo?: readonly string[] | null;
   /** What to leave of the details; null or absent: all of them. */
   readonly details?: readonly AuthorizationDetail[] | null;
-  readonly detailRules?: DetailRules;
+  /** The registered types; absent: those of the format itself. */
+  readonly detailTypes?: DetailTypes;
   readonly maxDepth?: number | null;
   /** Every later receiver has to be one of these. */
   readonly next?: readonly SpiffeId[] | null;
@@ -132,9 +135,9 @@ function narrowedScope({ parent, narrowTo }: LinkOrder): readonly string[] {
   return narrowTo.length === parent.scope.length ? parent.scope : narrowTo;
 }
 
-function checkDetails({ parent, details, detailRules }: LinkOrder): void {
+function checkDetails({ parent, details, detailTypes }: LinkOrder): void {
   if (details === null || details === undefined) return;
-  checkDetailsNarrow(details, parent.authorizationDetails, detailRules ?? NO_DETAIL_RULES, 'link');
+  checkDetailsNarrow(details, parent.authorizationDetails, detailTypes ?? BUILT_IN_DETAIL_TYPES, 'link');
 }
 
 /** The grace for expired tokens is for verifying: here the end has to be in the future. */

@@ -1,5 +1,6 @@
 /** Reading the two claims that narrow, the same way in roots and links. */
-import { isJsonObject, type JsonObject, type Refusal, readArray, readText, refuse } from '../../identity/jws.ts';
+import { type JsonObject, type Refusal, readArray, readText, refuse } from '../../identity/jws.ts';
+import { isDetail } from '../details/read-details.ts';
 import type { AuthorizationDetail } from '../root/root-claims.ts';
 import { parseScope } from './scope.ts';
 
@@ -13,13 +14,8 @@ export function readScope(object: JsonObject, refusal: Refusal): readonly string
 export function readDetails(object: JsonObject, refusal: Refusal): readonly AuthorizationDetail[] {
   const details: AuthorizationDetail[] = [];
   for (const entry of readArray(object, 'authorization_details', refusal)) {
-    if (!isJsonObject(entry) || !hasType(entry))
-      return refuse(refusal, 'an entry of `authorization_details` has no `type`');
+    if (!isDetail(entry)) return refuse(refusal, 'an entry of `authorization_details` has no `type`');
     details.push(entry);
   }
   return details;
-}
-
-function hasType(entry: JsonObject): entry is AuthorizationDetail {
-  return typeof entry['type'] === 'string' && entry['type'].length > 0;
 }

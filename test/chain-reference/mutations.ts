@@ -9,7 +9,18 @@ import { changedWit, STRANGER, type WitChanges } from '../vectors/cases/case.ts'
 import { fixedKeys, vectorOf } from '../vectors/make-chain-vectors.ts';
 import { editBytes, type Question } from './odd-bytes.ts';
 import { editCall } from './odd-calls.ts';
-import { b64, changed, NAMES, oddText, oddTimes, oddValue, ROUTES, SCOPES, someTime } from './odd-values.ts';
+import {
+  b64,
+  changed,
+  NAMES,
+  oddText,
+  oddTimes,
+  oddValue,
+  ROUTES,
+  SCOPES,
+  someDetails,
+  someTime,
+} from './odd-values.ts';
 import { createRandom, type Random } from './random.ts';
 
 export interface Mutation {
@@ -95,7 +106,7 @@ function rootOf(mesh: TestMesh, random: Random): Changes {
   if (roll === 0)
     return { sub: mesh.workload('storefront').spiffeId, tctx: random.chance(0.5) ? {} : { max_depth: 3 } };
   if (roll === 1) return { tctx: { ...tctx, max_depth: random.below(6), acr: 'mfa' } };
-  if (roll === 2) return { tctx: { ...tctx, authorization_details: [{ type: 'payment', amount: 5 }] } };
+  if (roll === 2 || roll === 4) return { tctx: { ...tctx, authorization_details: someDetails(random) } };
   if (roll === 3) {
     const wl = [random.of(NAMES), random.of(NAMES)].map((name) => mesh.workload(name).spiffeId);
     return { tctx: { ...tctx, deferred: { ref: 'grant-7', txn: b64(random, 16), depth: random.below(3), wl } } };
@@ -112,7 +123,7 @@ function narrow(hops: Mutable<ForgedHop>[], mesh: TestMesh, random: Random): voi
       scopes = scopes.filter(() => random.chance(0.7));
       claims['scope'] = scopes.join(' ');
     }
-    if (random.chance(0.05)) claims['authorization_details'] = [];
+    if (random.chance(0.1)) claims['authorization_details'] = random.chance(0.3) ? [] : someDetails(random);
     if (random.chance(0.05)) claims['del_max_depth'] = i + 1 + random.below(8);
     if (random.chance(0.05))
       claims['next'] = NAMES.filter(() => random.chance(0.8)).map((name) => mesh.workload(name).spiffeId);

@@ -81,7 +81,7 @@ function likelyValue(member: string, mesh: TestMesh, random: Random): unknown {
     case 'jti':
       return Buffer.from([0, 0, 0, 1 + random.below(3), 0, 0, 0, 0, 0, 0, 0, 0]).toString('base64url');
     case 'authorization_details':
-      return random.of([[], [{ type: 'payment' }], [{ type: 'payment', amount: 5 }]]);
+      return someDetails(random);
     case 'rte':
       return random.of(ROUTES) ?? '';
     case 'par_hash':
@@ -92,6 +92,43 @@ function likelyValue(member: string, mesh: TestMesh, random: Random): unknown {
     default:
       return oddValue(mesh, random);
   }
+}
+
+/** Payments, and what is nearly one. */
+export function someDetails(random: Random): Record<string, unknown>[] {
+  if (random.chance(0.1))
+    return random.of<Record<string, unknown>[]>([[], [{ type: 'payment' }], [{ type: 'account' }]]);
+  return Array.from({ length: 1 + random.below(3) }, () => {
+    const entry: Record<string, unknown> = { type: 'payment', limit: someLimit(random) };
+    if (random.chance(0.2)) entry['creditorName'] = random.of(['ACME', 'ACME', 'acme', '', 'A\u202eB', 'x'.repeat(71)]);
+    if (random.chance(0.1)) entry['creditorAccount'] = { iban: random.of(['DE89370400440532013000', 'DE89', 7]) };
+    if (random.chance(0.2)) entry['actions'] = ['a', 'b', 'b', 'c'].filter(() => random.chance(0.5));
+    if (random.chance(0.05)) entry['later'] = 1;
+    return entry;
+  });
+}
+
+function someLimit(random: Random): unknown {
+  if (random.chance(0.03)) return random.of<unknown>([null, '5 EUR', 5, [], {}]);
+  const currency = random.chance(0.85) ? 'EUR' : random.of(['JPY', 'KWD', 'CLF', 'USD', 'eur', 'EU', 3]);
+  const amount = random.chance(0.85)
+    ? random.of(['1', '5.00', '10', '10.00', '10.01', '99.9', '120.00', '120.01'])
+    : random.of([
+        '0',
+        '0.00',
+        '00',
+        '01',
+        '1.',
+        '.1',
+        '1e1',
+        '-1',
+        '1.001',
+        '1.0001',
+        '999999999999.99',
+        '1000000000000',
+        5,
+      ]);
+  return random.chance(0.02) ? { currency, amount, rate: '1' } : { currency, amount };
 }
 
 /** Half of them likely, half of them odd. */

@@ -3,6 +3,7 @@
  * that page's). It shares no code with delegation/ or identity/, so that both can be held against each other.
  */
 import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { detailsWithin } from './payment.ts';
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 type Obj = { [name: string]: Json };
@@ -111,7 +112,12 @@ function verifySteps(q: Question): Verdict {
     );
     scope = left;
   }
-  for (const { body } of L) must(((body.authorization_details ?? []) as Json[]).length === 0, '_scope_widened');
+  let held = (tctx.authorization_details ?? []) as Obj[];
+  for (const { body } of L) {
+    if (body.authorization_details === undefined) continue;
+    must(detailsWithin(body.authorization_details as Obj[], held), '_scope_widened');
+    held = body.authorization_details as Obj[];
+  }
   let parent = { iat: 0, exp: Number.MAX_SAFE_INTEGER };
   [root, ...L].forEach(({ body }, i) => {
     const { iat, exp } = body as { iat: number; exp: number };

@@ -1,6 +1,7 @@
 export type { ChainCase } from './case.ts';
 
 import type { ChainCase } from './case.ts';
+import { DETAIL_CASES } from './details.ts';
 import { EDGE_CALL_CASES } from './edge-calls.ts';
 import { EDGE_CASES } from './edges.ts';
 import { FORM_CASES } from './form.ts';
@@ -22,6 +23,7 @@ export const CHAIN_CASES: readonly ChainCase[] = [
   ...JSON_CASES,
   ...MEMBER_CASES,
   ...STRUCTURE_CASES,
+  ...DETAIL_CASES,
   ...SPLICE_CASES,
   ...REVOKED_CASES,
   ...TRUST_CASES,

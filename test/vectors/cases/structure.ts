@@ -132,7 +132,7 @@ const ROWS: readonly Row[] = [
   [
     'details-from-nothing',
     'A type that is not registered cannot be narrowed.',
-    twoLinks({}, { authorization_details: [{ type: 'payment' }] }),
+    twoLinks({}, { authorization_details: [{ type: 'account' }] }),
     'delegation_scope_widened',
   ],
   ['link-life-0-s', LINK_LIFE, lastLink((mesh) => ({ exp: mesh.nowS })), 'delegation_malformed'],
@@ -250,8 +250,8 @@ export const STRUCTURE_CASES: readonly ChainCase[] = [
     name: 'details-of-unknown-type',
     says: 'A type that is not registered cannot be narrowed.',
     chain: (mesh) => ({
-      root: { tctx: { ...mesh.rootClaims().tctx, authorization_details: [{ type: 'payment' }] } },
-      hops: [{ to: 'orders' }, { to: 'payments', claims: { authorization_details: [{ type: 'payment' }] } }],
+      root: { tctx: { ...mesh.rootClaims().tctx, authorization_details: [{ type: 'account' }] } },
+      hops: [{ to: 'orders' }, { to: 'payments', claims: { authorization_details: [{ type: 'account' }] } }],
     }),
     expect: bad('delegation_scope_widened'),
   },
