@@ -211,12 +211,19 @@ export const ERROR_TABLE = {
     'The context of the call is unknown, malformed or ended.',
     'Make the call while its inbound request runs, or within the linger time after it.',
   ),
+  context_too_weak: entry(
+    'delegation',
+    403,
+    'PERMISSION_DENIED',
+    'The app named the request of the call in a weaker way than the policy demands.',
+    'Pass on `Delegation-Context` (or `baggage`), as docs/context.md shows; `minContext` in mesh.yaml is what is demanded.',
+  ),
   context_limit: entry(
     'delegation',
     503,
     'RESOURCE_EXHAUSTED',
-    'Too many inbound requests are open for another context to be made.',
-    'Retry later; look for requests that never end.',
+    'Too many inbound requests, or trace ids of the last minute, are held for another to be let in.',
+    'Retry later; look for requests that never end, or for a rate above what the trace id can be used for.',
   ),
   // Entry
   entry_token_invalid: entry(

@@ -3,6 +3,7 @@ export { buildSnapshot, type PolicySource } from './build/build-snapshot.ts';
 export { DEFAULT_SETTINGS, MESH_FILE as POLICY_MESH_FILE } from './build/mesh-file.ts';
 export { type PolicySummary, type SummaryEdge, summarisePolicy } from './build/summarise-policy.ts';
 export {
+  allowsContext,
   type CompiledSnapshot,
   compileSnapshot,
   edgeOf,
@@ -23,6 +24,7 @@ export { isScopeToken } from './model/scope-token.ts';
 export { parseSnapshot } from './snapshot/parse-snapshot.ts';
 export { signSnapshot, verifySnapshot } from './snapshot/sign-snapshot.ts';
 export type {
+  ContextWay,
   PolicySnapshot,
   RouteBinding,
   ScopeName,

@@ -51,6 +51,7 @@ export interface SidecarConfig extends IdentityConfig {
   readonly peers?: readonly PeerConfig[];
   readonly entry?: EntryConfig;
   readonly audit?: { readonly durability?: 'normal' | 'strict'; readonly maxSpoolBytes?: number };
+  readonly context?: { readonly traceId?: boolean };
   readonly allowedUid?: number;
   readonly workloadApi?: { readonly socket: string };
   readonly timeouts?: { readonly connectMs?: number; readonly requestMs?: number };
@@ -186,6 +187,18 @@ export const SIDECAR_SCHEMA = {
           minimum: 65_536,
           maximum: 1_099_511_627_776,
           description: 'Bytes of events that the collector does not have yet, at which calls are denied.',
+        },
+      },
+    },
+    context: {
+      type: 'object',
+      description: 'How calls of the service find the request that they belong to.',
+      additionalProperties: false,
+      properties: {
+        traceId: {
+          type: 'boolean',
+          description:
+            'Also by the trace id of `traceparent`, where `Delegation-Context` and `baggage` are not passed on. The weakest way: off unless switched on, and policy may forbid it.',
         },
       },
     },

@@ -67,7 +67,11 @@ export function startFullMode({ config, identity, reporter, peerNamed, log, sign
   const random = createRandomPool();
   const floorFile = `${config.dataDir}/snapshot-floor.json`;
   const state = watchState({ identity, collectorAddress: config.collectorAddress, floorFile, log, signal });
-  const contexts = createContextTable({ random, now: nowS });
+  const contexts = createContextTable({
+    random,
+    now: nowS,
+    ...(config.context?.traceId === true ? { traceIds: {} } : {}),
+  });
   const settings = () => state.snapshot()?.snapshot.settings ?? null;
   const { roots, closeRoots } = openRoots();
   const running = createRunningCalls({

@@ -84,6 +84,8 @@ function writeHop(writer: Writer, hop: Hop): Writer {
   if (hop.skewMs !== 0) writer.uint32(232).sint64(hop.skewMs);
   if (hop.peerAddress !== '') writer.uint32(242).string(wellFormed(hop.peerAddress));
   for (const actor of hop.actors) writer.uint32(250).string(wellFormed(actor));
+  if (hop.traceId.length !== 0) writer.uint32(258).bytes(hop.traceId);
+  if (hop.outsideTraceId.length !== 0) writer.uint32(266).bytes(hop.outsideTraceId);
   return writer;
 }
 

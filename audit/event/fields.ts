@@ -73,6 +73,8 @@ const HOP_FIELDS = fields(
   'skewMs:sint',
   'peerAddress:string',
   'actors:strings',
+  'traceId:bytes',
+  'outsideTraceId:bytes',
 );
 
 const HOP_END_FIELDS = fields(

@@ -55,6 +55,8 @@ export function sampleHop(overrides: Partial<Hop> = {}): EventBody & { readonly 
       skewMs: 0,
       peerAddress: '',
       actors: [ORDERS],
+      traceId: NONE,
+      outsideTraceId: NONE,
       ...overrides,
     },
   };

@@ -65,7 +65,12 @@ export function testSnapshot(): PolicySnapshot {
     },
     edges: [],
     cedar: { schema: '', policies: {} },
-    settings: { root_reuse_s: 30, max_staleness_s: { authority: 30, ca: 300 }, stream_max_age_s: 3_600 },
+    settings: {
+      root_reuse_s: 30,
+      max_staleness_s: { authority: 30, ca: 300 },
+      stream_max_age_s: 3_600,
+      min_context: 'trace',
+    },
   };
 }
 

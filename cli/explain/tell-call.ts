@@ -56,6 +56,7 @@ function onWhoseBehalf({ view, names }: CallAccount): string[] {
 
 function carrierWords(carrier: string): string {
   if (carrier === 'own') return '; the app named no request, so the call ran on the workload’s own authority';
+  if (carrier === 'trace') return '; the app named its request by its trace id alone, the weakest way';
   return carrier === 'context' || carrier === 'baggage' ? `; the app named its request by ${carrier}` : '';
 }
 

@@ -141,6 +141,8 @@ export function hopJson(view: HopView): object {
     txn: hop.txn,
     chain: text(hop.chainId),
     carrier: hop.carrier,
+    trace: hop.traceId.length === 0 ? null : hop.traceId.toString('hex'),
+    outsideTrace: hop.outsideTraceId.length === 0 ? null : hop.outsideTraceId.toString('hex'),
     subject: hop.personal?.subject ?? null,
     client: hop.personal?.clientId ?? null,
     consent: hop.personal?.consentId ?? null,

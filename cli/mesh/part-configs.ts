@@ -67,6 +67,7 @@ export function sidecarConfig(paths: MeshPaths, plan: MeshPlan, service: Service
       };
     }),
     ...(entry === undefined ? {} : { entry: { ...entry, listen: port(`${name}/entry`) } }),
+    ...(service.traceId === undefined ? {} : { context: { traceId: service.traceId } }),
     ...(allowedUid === undefined ? {} : { allowedUid }),
     workloadApi: { socket: dir.socket(`${name}.sock`) },
   };

@@ -31,6 +31,8 @@ export interface ServicePlan {
   readonly calls: readonly string[];
   /** `listen` is a loopback address that a person chose; a free port without it. */
   readonly entry?: { readonly listen?: string; readonly forward?: string; readonly refusals?: 'code' | 'hidden' };
+  /** Its calls may also find their request by trace id. */
+  readonly traceId?: boolean;
   /** Only processes of this uid may use the sidecar's local ports. */
   readonly allowedUid?: number;
 }

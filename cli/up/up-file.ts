@@ -11,6 +11,8 @@ export interface UpService {
   readonly entry?: boolean | string;
   /** Name of the service that requests from outside go on to, instead of the own app. */
   readonly forward?: string;
+  /** Lets calls of the service find their request by the trace id of `traceparent` alone. */
+  readonly traceId?: boolean;
   /** Program and arguments, run by `behalf up`. */
   readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
@@ -59,6 +61,11 @@ export const UP_SCHEMA = {
               'Whether requests from outside come in here: `true` for a free port, or the port to use, `127.0.0.1:PORT`.',
           },
           forward: { type: 'string', description: 'Name of the service that requests from outside go on to.' },
+          traceId: {
+            type: 'boolean',
+            description:
+              'Whether calls of the service may find their request by the trace id of `traceparent` alone, the weakest way; off without it.',
+          },
           command: {
             type: 'array',
             minItems: 1,

@@ -76,6 +76,7 @@ function servicePlan(
           },
         }
       : {}),
+    ...(service.traceId === undefined ? {} : { traceId: service.traceId }),
     ...(uid === undefined ? {} : { allowedUid: uid }),
   };
 }

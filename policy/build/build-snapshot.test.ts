@@ -46,6 +46,7 @@ test('a policy folder becomes a snapshot, and its JSON is read back as the same'
     narrow_to: ['payments:charge'],
     max_depth: null,
     next: null,
+    min_context: null,
   });
   expect(parseSnapshot(JSON.parse(JSON.stringify(built)))).toEqual(built);
 });
@@ -65,7 +66,9 @@ test('an edge limits depth and who may follow, a route demands what links are bo
 
 test('a snapshot that was signed before there were such limits is still read, and has none', () => {
   const old = changed((json) => {
-    for (const edge of json.edges) for (const name of ['max_depth', 'next']) Reflect.deleteProperty(edge, name);
+    for (const edge of json.edges)
+      for (const name of ['max_depth', 'next', 'min_context']) Reflect.deleteProperty(edge, name);
+    Reflect.deleteProperty(json.settings, 'min_context');
     for (const service of Object.values(json.services)) {
       for (const route of (service as { routes: object[] }).routes) Reflect.deleteProperty(route, 'bind');
     }

@@ -60,12 +60,13 @@ export function buildSnapshot({ files, number, issuedAtS }: PolicySource): Polic
         { ...workload, entry_ceiling: entryCeiling, own: own.map(({ to, scopes }) => ({ to: toId(to), scopes })) },
       ]),
     ),
-    edges: mesh.edges.map(({ from, to, narrowTo, maxDepth, next }) => ({
+    edges: mesh.edges.map(({ from, to, narrowTo, maxDepth, next, minContext }) => ({
       from: toId(from),
       to: toId(to),
       narrow_to: narrowTo,
       max_depth: maxDepth,
       next: next?.map(toId) ?? null,
+      min_context: minContext,
     })),
     cedar: {
       schema: schemaWith(ownSchema?.text ?? ''),

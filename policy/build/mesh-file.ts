@@ -11,8 +11,8 @@
  *     workloads:
  *       storefront: { owner: team-web, reason: web shop, entry: { ceiling: ["orders:read"] } }
  *     edges:
- *       - { from: storefront, to: orders, narrowTo: ["orders:read"], maxDepth: 3, next: [payments] }
- *     settings: { rootReuseS: 30, maxStalenessS: { authority: 30, ca: 300 }, streamMaxAgeS: 3600, validForS: 2592000 }
+ *       - { from: storefront, to: orders, narrowTo: ["orders:read"], maxDepth: 3, next: [payments], minContext: context }
+ *     settings: { minContext: baggage, rootReuseS: 30, maxStalenessS: { authority: 30, ca: 300 }, streamMaxAgeS: 3600, validForS: 2592000 }
  */
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../identity/index.ts';
 import { readScopes } from '../routes/scopes.ts';
@@ -28,7 +28,13 @@ import {
   readObject,
   readText,
 } from '../snapshot/read-json.ts';
-import { ROUTE_BINDINGS, type SnapshotRoute, type SnapshotSettings } from '../snapshot/snapshot.ts';
+import {
+  CONTEXT_WAYS,
+  type ContextWay,
+  ROUTE_BINDINGS,
+  type SnapshotRoute,
+  type SnapshotSettings,
+} from '../snapshot/snapshot.ts';
 import { type FilePlace, inFile, readYamlFile } from './yaml-file.ts';
 
 export const MESH_FILE = 'mesh.yaml';
@@ -70,6 +76,7 @@ export interface MeshFile {
     readonly maxDepth: number | null;
     /** Names or SPIFFE IDs. */
     readonly next: readonly string[] | null;
+    readonly minContext: ContextWay | null;
   }[];
   readonly settings: SnapshotSettings;
   /** How long a snapshot made now stands, in seconds. */
@@ -82,6 +89,7 @@ export const DEFAULT_SETTINGS: SnapshotSettings = {
   root_reuse_s: 30,
   max_staleness_s: { authority: 30, ca: 300 },
   stream_max_age_s: 3_600,
+  min_context: 'trace',
 };
 const DEFAULT_VALID_FOR_S = 30 * 24 * 3_600;
 const MAX_VALID_FOR_S = 366 * 24 * 3_600;
@@ -112,7 +120,7 @@ function readMesh(value: unknown): Omit<MeshFile, 'place'> {
       readWorkload(name, value, join('workloads', name), trustDomain),
     ),
     edges: readList(object.edges, 'edges', (value, at) => {
-      const edge = readObject(value, at, ['from', 'to'], ['narrowTo', 'maxDepth', 'next']);
+      const edge = readObject(value, at, ['from', 'to'], ['narrowTo', 'maxDepth', 'next', 'minContext']);
       return {
         from: readText(edge.from, join(at, 'from')),
         to: readText(edge.to, join(at, 'to')),
@@ -122,6 +130,8 @@ function readMesh(value: unknown): Omit<MeshFile, 'place'> {
           edge.next === undefined
             ? null
             : readList(edge.next, join(at, 'next'), (name, place) => readText(name, place, MAX_ID_LENGTH)),
+        minContext:
+          edge.minContext === undefined ? null : readChoice(edge.minContext, join(at, 'minContext'), CONTEXT_WAYS),
       };
     }),
     ...readSettings(object.settings ?? {}),
@@ -200,11 +210,11 @@ function readCeiling(value: unknown, at: string): readonly string[] {
 
 function readSettings(value: unknown): { settings: SnapshotSettings; validForS: number } {
   const at = 'settings';
-  const object = readObject(value, at, [], ['rootReuseS', 'maxStalenessS', 'streamMaxAgeS', 'validForS']);
+  const object = readObject(value, at, [], ['minContext', 'rootReuseS', 'maxStalenessS', 'streamMaxAgeS', 'validForS']);
   const staleness = readObject(object.maxStalenessS ?? {}, join(at, 'maxStalenessS'), [], ['authority', 'ca']);
   const numberOr = (given: unknown, place: string, fallback: number): number =>
     given === undefined ? fallback : readInteger(given, join(at, place), 0, MAX_VALID_FOR_S);
-  const { root_reuse_s, max_staleness_s, stream_max_age_s } = DEFAULT_SETTINGS;
+  const { root_reuse_s, max_staleness_s, stream_max_age_s, min_context } = DEFAULT_SETTINGS;
   return {
     settings: {
       root_reuse_s: numberOr(object.rootReuseS, 'rootReuseS', root_reuse_s),
@@ -213,6 +223,10 @@ function readSettings(value: unknown): { settings: SnapshotSettings; validForS: 
         ca: numberOr(staleness.ca, 'maxStalenessS.ca', max_staleness_s.ca),
       },
       stream_max_age_s: numberOr(object.streamMaxAgeS, 'streamMaxAgeS', stream_max_age_s),
+      min_context:
+        object.minContext === undefined
+          ? min_context
+          : readChoice(object.minContext, join(at, 'minContext'), CONTEXT_WAYS),
     },
     validForS: numberOr(object.validForS, 'validForS', DEFAULT_VALID_FOR_S),
   };

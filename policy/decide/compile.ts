@@ -2,12 +2,14 @@
 import { BehalfError } from '../../errors/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
 import { buildRouteTree, findRoute, type NamedRoute, type RouteTree } from '../routes/route-tree.ts';
-import type {
-  PolicySnapshot,
-  SnapshotEdge,
-  SnapshotRoute,
-  SnapshotService,
-  SnapshotWorkload,
+import {
+  CONTEXT_WAYS,
+  type ContextWay,
+  type PolicySnapshot,
+  type SnapshotEdge,
+  type SnapshotRoute,
+  type SnapshotService,
+  type SnapshotWorkload,
 } from '../snapshot/snapshot.ts';
 import { type CedarProgram, compileCedar } from './cedar-program.ts';
 
@@ -101,6 +103,12 @@ export function ownScopesOf(compiled: CompiledSnapshot, from: SpiffeId, to: Spif
 export function narrowOver(edge: SnapshotEdge, scopes: readonly string[]): readonly string[] {
   const { narrow_to } = edge;
   return narrow_to === null ? scopes : scopes.filter((scope) => narrow_to.includes(scope));
+}
+
+/** Whether an app may name its request in this way on that edge; what named none is not judged here. */
+export function allowsContext({ snapshot }: CompiledSnapshot, edge: SnapshotEdge, way: ContextWay): boolean {
+  const least = edge.min_context ?? snapshot.settings.min_context;
+  return CONTEXT_WAYS.indexOf(way) <= CONTEXT_WAYS.indexOf(least);
 }
 
 function own<T>(record: { readonly [id: string]: T }, id: string): T | null {

@@ -6,6 +6,7 @@ import { buildSnapshot } from '../build/build-snapshot.ts';
 import type { DelegationFacts } from '../model/entities.ts';
 import { SHOP_FILES, SHOP_SOURCE } from '../testing/shop.ts';
 import {
+  allowsContext,
   type CompiledSnapshot,
   compileSnapshot,
   edgeOf,
@@ -147,6 +148,26 @@ test('edges, ceilings and own scopes can be asked', () => {
   expect(narrowOver(edgeOf(compiled, orders, payments)!, user.scopes)).toEqual(['payments:charge']);
   expect(narrowOver(edgeOf(compiled, storefront, orders)!, user.scopes)).toEqual(user.scopes);
   expect(edgeOf(compiled, storefront, payments)).toBeNull();
+});
+
+test('a demand on how an app names its request holds for the whole mesh or one edge, and forbids what is weaker', () => {
+  const allowed = (settings: string, edge: string): string[] => {
+    const mesh = SHOP_FILES['mesh.yaml']!.replace(
+      '- { from: storefront, to: orders }',
+      `- { from: storefront, to: orders${edge} }`,
+    ).concat(settings);
+    const made = compileSnapshot(buildSnapshot({ ...SHOP_SOURCE, files: { ...SHOP_FILES, 'mesh.yaml': mesh } }));
+    const one = edgeOf(made, storefront, orders)!;
+    return (['context', 'baggage', 'trace'] as const).filter((way) => allowsContext(made, one, way));
+  };
+  expect(allowed('', '')).toEqual(['context', 'baggage', 'trace']);
+  expect(allowed('', ', minContext: context')).toEqual(['context']);
+  expect(allowed('\nsettings: { minContext: baggage }\n', '')).toEqual(['context', 'baggage']);
+  expect(allowed('\nsettings: { minContext: baggage }\n', ', minContext: trace')).toEqual([
+    'context',
+    'baggage',
+    'trace',
+  ]);
 });
 
 function resource(

@@ -20,6 +20,7 @@ import {
   readText,
 } from './read-json.ts';
 import {
+  CONTEXT_WAYS,
   type PolicySnapshot,
   ROUTE_BINDINGS,
   type SnapshotEdge,
@@ -210,11 +211,11 @@ function readWorkload(value: unknown, place: string): SnapshotWorkload {
 
 function readEdge(value: unknown, place: string): SnapshotEdge {
   // The optional ones are absent in snapshots that were signed before there were such limits.
-  const { from, to, narrow_to, max_depth, next } = readObject(
+  const { from, to, narrow_to, max_depth, next, min_context } = readObject(
     value,
     place,
     ['from', 'to', 'narrow_to'],
-    ['max_depth', 'next'],
+    ['max_depth', 'next', 'min_context'],
   );
   return {
     from: readId(from, join(place, 'from')),
@@ -225,6 +226,10 @@ function readEdge(value: unknown, place: string): SnapshotEdge {
         ? null
         : readInteger(max_depth, join(place, 'max_depth'), 1, MAX_DEPTH),
     next: next === undefined || next === null ? null : readNext(next, join(place, 'next')),
+    min_context:
+      min_context === undefined || min_context === null
+        ? null
+        : readChoice(min_context, join(place, 'min_context'), CONTEXT_WAYS),
   };
 }
 
@@ -253,7 +258,7 @@ function readCedar(value: unknown): PolicySnapshot['cedar'] {
 /** The bounds of DESIGN section 6 and WIRE.md section 1. @throws {BehalfError} `snapshot_invalid` */
 function readSettings(value: unknown): SnapshotSettings {
   const place = 'settings';
-  const object = readObject(value, place, ['root_reuse_s', 'max_staleness_s', 'stream_max_age_s']);
+  const object = readObject(value, place, ['root_reuse_s', 'max_staleness_s', 'stream_max_age_s'], ['min_context']);
   const staleness = readObject(object.max_staleness_s, join(place, 'max_staleness_s'), ['authority', 'ca']);
   return {
     root_reuse_s: readInteger(object.root_reuse_s, join(place, 'root_reuse_s'), 0, 30),
@@ -262,6 +267,8 @@ function readSettings(value: unknown): SnapshotSettings {
       ca: readInteger(staleness.ca, join(place, 'max_staleness_s.ca'), 15, 3_600),
     },
     stream_max_age_s: readInteger(object.stream_max_age_s, join(place, 'stream_max_age_s'), 1, 86_400),
+    // Absent in snapshots that were signed before there was such a demand.
+    min_context: readChoice(object.min_context ?? 'trace', join(place, 'min_context'), CONTEXT_WAYS),
   };
 }
 

@@ -16,6 +16,10 @@ export type RouteBinding = 'none' | 'route' | 'pod';
 
 export const ROUTE_BINDINGS: readonly RouteBinding[] = ['none', 'route', 'pod'];
 
+/** Ways in which an app names the request that its call belongs to, the strongest first (WIRE.md section 5). */
+export const CONTEXT_WAYS = ['context', 'baggage', 'trace'] as const;
+export type ContextWay = (typeof CONTEXT_WAYS)[number];
+
 /** One operation of a service, from its OpenAPI document or its .proto. */
 export interface SnapshotRoute {
   /** Upper-case HTTP method, or `*`; gRPC methods are `POST`. */
@@ -64,6 +68,8 @@ export interface SnapshotEdge {
   readonly max_depth: number | null;
   /** SPIFFE IDs, the only ones to which the receiver and whoever follows may hand the chain on (`next`); null for no limit. */
   readonly next: readonly SpiffeId[] | null;
+  /** Weakest way in which the calling app may name its request on this edge; null: as `settings.min_context`. */
+  readonly min_context: ContextWay | null;
 }
 
 export interface SnapshotSettings {
@@ -73,6 +79,8 @@ export interface SnapshotSettings {
   readonly max_staleness_s: { readonly authority: number; readonly ca: number };
   /** Longest life of a running stream in seconds. */
   readonly stream_max_age_s: number;
+  /** Weakest way in which an app may name its request, where the edge does not say; `trace` forbids none. */
+  readonly min_context: ContextWay;
 }
 
 export interface PolicySnapshot {

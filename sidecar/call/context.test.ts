@@ -20,9 +20,14 @@ function table(options: ContextTableOptions = {}): ContextTable {
 }
 
 /** The facts that the table reads; a whole chain is the business of `delegation/`'s own tests. */
-function inbound(sub = 'u:alice', peer: InboundContext['peer'] = null, expS = clock.s + 120): InboundContext {
+function inbound(
+  sub = 'u:alice',
+  peer: InboundContext['peer'] = null,
+  expS = clock.s + 120,
+  traceId: string | null = null,
+): InboundContext {
   const delegation = { kind: 'root', sub, expS } as unknown as InboundContext['delegation'];
-  return { delegation, peer, hopId: Buffer.alloc(12), requestId: Buffer.alloc(12), traceId: null };
+  return { delegation, peer, hopId: Buffer.alloc(12), requestId: Buffer.alloc(12), traceId, traceLink: null };
 }
 
 function codeThrown(run: () => unknown): ErrorCode | null {
@@ -205,4 +210,70 @@ test('no error names a handle', () => {
       expect(JSON.stringify(error)).not.toContain(handle.slice(2));
     }
   }
+});
+
+const TRACE = 'b'.repeat(32);
+const traceParent = (traceId: string) => `00-${traceId}-00f067aa0ba902b7-01`;
+
+/** As the steps of a call do: noted before it is judged, bound once it is let in. */
+function openTraced(contexts: ContextTable, traceId: string, sub = 'u:alice'): string {
+  contexts.traceBegan(traceId, '');
+  return contexts.open(inbound(sub, null, clock.s + 120, traceId));
+}
+
+test('a trace id is read only where that is switched on, and then also beside stronger carriers', () => {
+  const off = table();
+  openTraced(off, TRACE);
+  expect(off.resolve(['traceparent', traceParent(TRACE)])).toBeNull();
+  const on = table({ traceIds: {} });
+  const handle = openTraced(on, TRACE);
+  expect(on.resolve(['traceparent', traceParent(TRACE)])?.carrier).toBe('trace');
+  expect(on.resolve(['traceparent', traceParent(TRACE), 'baggage', `dlg=${handle}`])?.carrier).toBe('baggage');
+  expect(on.resolve(['delegation-context', handle, 'traceparent', traceParent(TRACE)])?.carrier).toBe('context');
+});
+
+test('a trace id and a handle of two requests are context_ambiguous', () => {
+  const contexts = table({ traceIds: {} });
+  openTraced(contexts, TRACE, 'u:alice');
+  const bob = openTraced(contexts, 'c'.repeat(32), 'u:bob');
+  const headers = ['delegation-context', bob, 'traceparent', traceParent(TRACE)];
+  expect(codeThrown(() => contexts.resolve(headers))).toBe('context_ambiguous');
+});
+
+test('a trace id that two requests carried is context_ambiguous, also beside a good handle and once one has ended', () => {
+  const contexts = table({ traceIds: {} });
+  const alice = openTraced(contexts, TRACE, 'u:alice');
+  contexts.ended(alice);
+  contexts.traceEnded(TRACE);
+  openTraced(contexts, TRACE, 'u:bob');
+  expect(codeThrown(() => contexts.resolve(['traceparent', traceParent(TRACE)]))).toBe('context_ambiguous');
+  const both = ['delegation-context', alice, 'traceparent', traceParent(TRACE)];
+  expect(codeThrown(() => contexts.resolve(both))).toBe('context_ambiguous');
+});
+
+test('a traceparent that is unknown, malformed or repeated is context_unknown and never falls through', () => {
+  const contexts = table({ traceIds: {} });
+  const handle = openTraced(contexts, TRACE);
+  const good = ['traceparent', traceParent(TRACE)];
+  for (const bad of [
+    ['traceparent', 'x'],
+    ['traceparent', traceParent('d'.repeat(32))],
+    [...good, ...good],
+  ]) {
+    expect(codeThrown(() => contexts.resolve(bad))).toBe('context_unknown');
+    expect(codeThrown(() => contexts.resolve(['delegation-context', handle, ...bad]))).toBe('context_unknown');
+  }
+});
+
+test('a trace id lives no longer than the handle of its request, and is revoked with it', () => {
+  const contexts = table({ traceIds: {} });
+  const handle = openTraced(contexts, TRACE);
+  contexts.revoke(() => 'consent_withdrawn');
+  expect(codeThrown(() => contexts.resolve(['traceparent', traceParent(TRACE)]))).toBe('consent_withdrawn');
+  const later = openTraced(contexts, 'e'.repeat(32));
+  contexts.ended(handle);
+  contexts.ended(later);
+  contexts.traceEnded('e'.repeat(32));
+  clock.ms += 10_000;
+  expect(codeThrown(() => contexts.resolve(['traceparent', traceParent('e'.repeat(32))]))).toBe('context_unknown');
 });

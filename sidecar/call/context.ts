@@ -10,9 +10,12 @@ import { hash } from 'node:crypto';
 import { BehalfError, type ErrorCode } from '../../errors/index.ts';
 import { systemClock } from '../../identity/clock.ts';
 import { createRandomPool } from '../../identity/random-pool.ts';
+import type { ContextWay } from '../../policy/index.ts';
 import { dlgValues } from '../facts/baggage.ts';
-import type { HeaderList } from './head.ts';
+import { traceParentOf } from '../facts/trace-parent.ts';
+import { fieldOf, type HeaderList } from './head.ts';
 import type { InboundContext } from './inbound-context.ts';
+import { createTraceIds, type TraceIdsOptions } from './trace-ids.ts';
 
 /** How long a handle outlives its response, for work that the app ends after it answered. */
 const DEFAULT_CONTEXT_LINGER_MS = 10_000;
@@ -32,6 +35,8 @@ export interface ContextTableOptions {
   readonly maxTotal?: number;
   readonly maxPerPeer?: number;
   readonly lingerMs?: number;
+  /** Also takes the trace id of `traceparent` for a carrier; absent: it is not read. */
+  readonly traceIds?: TraceIdsOptions;
   readonly random?: (bytes: number) => Buffer;
   /** Wall clock in seconds: judges a delegation's end. */
   readonly now?: () => number;
@@ -39,15 +44,22 @@ export interface ContextTableOptions {
   readonly monotonicMs?: () => number;
 }
 
-/** How an outgoing call named its inbound request. */
-export type ContextCarrier = 'context' | 'baggage';
-
 export interface ResolvedContext {
   readonly inbound: InboundContext;
-  readonly carrier: ContextCarrier;
+  /** The strongest that the call had. */
+  readonly carrier: ContextWay;
 }
 
 export interface ContextTable {
+  /** Whether trace ids are read at all. */
+  readonly readsTraceIds: boolean;
+  /**
+   * Notes that an inbound request of any kind carried this trace id, before it is judged. Does nothing where they are not read.
+   * @throws {BehalfError} `context_limit`
+   */
+  traceBegan(traceId: string, peer: string): void;
+  /** That request, let in or refused, has ended. */
+  traceEnded(traceId: string): void;
   /**
    * Mints the handle of a request that is let in.
    * @throws {BehalfError} `context_limit` when the table is full of requests that still run
@@ -100,6 +112,7 @@ export function createContextTable(options: ContextTableOptions = {}): ContextTa
   const nowS = options.now ?? systemClock;
   const monotonicMs = options.monotonicMs ?? performance.now.bind(performance);
 
+  const traces = options.traceIds === undefined ? null : createTraceIds(options.traceIds);
   const entries = new Map<string, Entry>();
   const shares = new Map<string, Share>();
 
@@ -115,6 +128,7 @@ export function createContextTable(options: ContextTableOptions = {}): ContextTa
     const handle = random(HANDLE_BYTES).toString('base64url');
     const entry: Entry = { key: keyOf(handle), inbound, share, endedMs: -1, refusal: null };
     entries.set(entry.key, entry);
+    if (inbound.traceId !== null) traces?.bind(inbound.traceId, entry.key);
     // Dropping the last entry of a peer forgets its share: put it back with the new one.
     if (share.count === 0) shares.set(share.peer, share);
     share.count += 1;
@@ -130,7 +144,7 @@ export function createContextTable(options: ContextTableOptions = {}): ContextTa
 
   function resolve(headers: HeaderList): ResolvedContext | null {
     let found: Entry | null = null;
-    let carrier: ContextCarrier = 'baggage';
+    let carrier: ContextWay = 'baggage';
     let contexts = 0;
     // Mostly both carriers have the same handle: it is looked up once. Two texts of the app's are compared here, no secret of ours.
     let seen: string | null = null;
@@ -151,6 +165,10 @@ export function createContextTable(options: ContextTableOptions = {}): ContextTa
       }
     }
     // Stricter than "must resolve to the same": the field is a singleton (RFC 9110 section 5.3).
+    if (traces !== null && fieldOf(headers, 'traceparent') !== null) {
+      if (found === null) carrier = 'trace';
+      found = same(found, liveTrace(headers));
+    }
     if (contexts > 1) throw new BehalfError('context_ambiguous', { why: 'Delegation-Context is repeated' });
     return found === null ? null : { inbound: found.inbound, carrier };
   }
@@ -163,6 +181,21 @@ export function createContextTable(options: ContextTableOptions = {}): ContextTa
   function live(handle: string): Entry {
     const entry = handle.length === HANDLE_LENGTH ? entries.get(keyOf(handle)) : undefined;
     if (entry === undefined) throw new BehalfError('context_unknown');
+    return checked(entry);
+  }
+
+  /** One that is there but malformed or of no request is refused like a bad handle; so is a trace that the app began itself. */
+  function liveTrace(headers: HeaderList): Entry {
+    const parent = traceParentOf(headers);
+    if (parent === null || traces === null)
+      throw new BehalfError('context_unknown', { why: 'not one valid traceparent' });
+    // The trace id may be remembered for longer than its request.
+    const entry = entries.get(traces.find(parent.traceId, monotonicMs()));
+    if (entry === undefined) throw new BehalfError('context_unknown');
+    return checked(entry);
+  }
+
+  function checked(entry: Entry): Entry {
     if (entry.endedMs >= 0 && monotonicMs() - entry.endedMs >= lingerMs) throw new BehalfError('context_unknown');
     if (entry.refusal !== null) throw new BehalfError(entry.refusal);
     const { expS } = entry.inbound.delegation;
@@ -208,6 +241,7 @@ export function createContextTable(options: ContextTableOptions = {}): ContextTa
   }
 
   function sweep(): void {
+    traces?.sweep(monotonicMs());
     const endedBeforeMs = monotonicMs() - lingerMs;
     for (const share of shares.values()) {
       for (let oldest = share.ended[share.head]; oldest !== undefined; oldest = share.ended[share.head]) {
@@ -221,6 +255,9 @@ export function createContextTable(options: ContextTableOptions = {}): ContextTa
   sweeper.unref();
 
   return {
+    readsTraceIds: traces !== null,
+    traceBegan: (traceId, peer) => traces?.began(traceId, peer, monotonicMs()),
+    traceEnded: (traceId) => traces?.ended(traceId, monotonicMs()),
     open,
     ended,
     resolve,

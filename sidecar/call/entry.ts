@@ -16,6 +16,7 @@ import { edgeRefusal, goOn, newRequestId, peerHead } from './outbound.ts';
 import type { Peer, Verdict } from './seam.ts';
 import { checkFresh, checkOwnStanding } from './standing.ts';
 import { revocationCode } from './streams.ts';
+import { beginTrace, type TracedHead } from './traces.ts';
 
 const BEARER = 'bearer ';
 const MAX_TOKEN_LENGTH = 8_192;
@@ -24,8 +25,9 @@ const MAX_TOKEN_LENGTH = 8_192;
 export async function judgeEntry(env: CallEnvironment, head: RequestHead, address: string): Promise<Verdict> {
   const call = newEntryCall(env, head, address);
   try {
+    const traced = beginTrace(env, call, head);
     checkOwnStanding(env);
-    const stripped = stripMeshHeaders(head.headers);
+    const stripped = stripMeshHeaders(traced.head.headers);
     const token = presentedToken(stripped);
     const compiled = env.state.snapshot();
     if (compiled === null) throw new BehalfError('snapshot_stale', { why: 'no snapshot' });
@@ -37,7 +39,12 @@ export async function judgeEntry(env: CallEnvironment, head: RequestHead, addres
     const clean = { ...head, headers: withoutCredential(stripped) };
     if (forward !== null) return handOn(env, call, clean, root, forward);
     decide(env, call, root, route);
-    return { kind: 'forward', call, target: { kind: 'app' }, head: ownHead(env, call, clean, root) };
+    return {
+      kind: 'forward',
+      call,
+      target: { kind: 'app' },
+      head: ownHead(env, call, { ...traced, head: clean }, root),
+    };
   } catch (thrown) {
     const error = thrown instanceof BehalfError ? thrown : new BehalfError('internal', {}, { cause: thrown });
     return { kind: 'refuse', call, error };
@@ -146,14 +153,15 @@ function decisionOf(
   return env.decisions.decide(compiled, { nowS: env.nowS(), caller: env.me, service: env.me, route, delegation });
 }
 
-function ownHead(env: CallEnvironment, call: MeshCall, head: RequestHead, root: VerifiedRoot): RequestHead {
+function ownHead(env: CallEnvironment, call: MeshCall, { head, link }: TracedHead, root: VerifiedRoot): RequestHead {
   const { hop } = call.records[0] as MeshCall['records'][number];
   return appHead(env, head, call, {
     delegation: root,
     peer: null,
     hopId: Buffer.from(hop.hop, 'base64url'),
     requestId: Buffer.from(hop.request, 'base64url'),
-    traceId: null,
+    traceId: call.traceId,
+    traceLink: link,
   });
 }
 

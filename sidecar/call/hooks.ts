@@ -79,6 +79,7 @@ function recordEnd(
 ): void {
   env.running.remove(call);
   if (call.handle !== null) env.contexts.ended(call.handle);
+  if (call.traceId !== null) env.contexts.traceEnded(call.traceId);
   if (ended === null) return;
   for (const record of call.records) {
     // The answer is out already: what cannot be recorded now is closed as unknown by the spool after a restart.

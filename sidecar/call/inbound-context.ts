@@ -13,6 +13,8 @@ export interface InboundContext {
   /** 12 bytes each (WIRE section 2). */
   readonly hopId: Buffer;
   readonly requestId: Buffer;
-  /** Trace id of the request's `traceparent`, lower-case hexadecimal, or null. */
+  /** Trace id of the request's `traceparent`, lower-case hexadecimal; null where trace ids do not count. */
   readonly traceId: string | null;
+  /** `traceparent` of the request from outside, instead of which the entry began a trace; null where there was none. */
+  readonly traceLink: string | null;
 }

@@ -17,6 +17,7 @@ import { recordChain } from './recorded-chains.ts';
 import type { PeerFacts, Verdict } from './seam.ts';
 import { checkOwnStanding, checkPeerStanding, ownSigner, rootContext, signerOf } from './standing.ts';
 import { withSigners } from './streams.ts';
+import { takeTrace } from './traces.ts';
 
 /** Judges one call of a peer; never throws. */
 export function judgeInbound(env: CallEnvironment, head: RequestHead, peer: PeerFacts): Verdict {
@@ -55,6 +56,8 @@ function newInboundCall(env: CallEnvironment, head: RequestHead, peer: PeerFacts
 /** All steps in their order; gives the head that the app gets. */
 function admit(env: CallEnvironment, head: RequestHead, peer: PeerFacts, call: MeshCall): RequestHead {
   const record = call.records[0] as MeshCall['records'][number];
+  // Of any kind: one that is refused counts too.
+  const traced = takeTrace(env, call, head, peer.spiffeId);
   checkOwnStanding(env);
   checkNoAccessToken(env, head.headers);
   const carried = readCarried(
@@ -85,12 +88,13 @@ function admit(env: CallEnvironment, head: RequestHead, peer: PeerFacts, call: M
   call.revocable = withSigners(chain.revocable, [signerOf(peer), ownSigner(env.identity.current())]);
   call.delegated = true;
   call.stillAllowed = () => refusalOf(env, peer, route, chain);
-  return appHead(env, head, call, {
+  return appHead(env, traced, call, {
     delegation: chain,
     peer: peer.spiffeId,
     hopId: Buffer.from(carried.hop.hop, 'base64url'),
     requestId: Buffer.from(carried.hop.request, 'base64url'),
-    traceId: null,
+    traceId: call.traceId,
+    traceLink: null,
   }); // 10
 }
 

@@ -11,6 +11,8 @@ export interface MeshCall extends Call {
   readonly records: HopRecord[];
   /** Handle that the app was given for it. */
   handle: string | null;
+  /** Trace id that it brought, noted in the table of contexts; null where none was. */
+  traceId: string | null;
   /** Chain to acknowledge by slot on the answer. */
   slot: string | null;
   outgoing: Outgoing | null;
@@ -49,6 +51,7 @@ export function newMeshCall(audience: Audience, record: HopRecord, nowS: number)
     ending: null,
     records: [record],
     handle: null,
+    traceId: null,
     slot: null,
     outgoing: null,
     revocable: null,

@@ -5,7 +5,7 @@
 import type { VerifiedChain, VerifiedRoot } from '../../delegation/index.ts';
 import { type DelegationHop, formatHop } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
-import { demandsOfCall, edgeOf, narrowOver, ownScopesOf } from '../../policy/index.ts';
+import { allowsContext, type ContextWay, demandsOfCall, edgeOf, narrowOver, ownScopesOf } from '../../policy/index.ts';
 import { stripMeshHeaders } from '../facts/index.ts';
 import { type HopRecord, newHopRecord, noteDelegation } from '../report/hop-record.ts';
 import { narrowedTo, readAskedScope } from './asked-scope.ts';
@@ -20,7 +20,7 @@ import { revocationCode, withSigners } from './streams.ts';
 /** The way in which a call's delegation was found, and the place in the tree that it has. */
 interface Found {
   readonly parent: VerifiedRoot | VerifiedChain;
-  readonly carrier: string;
+  readonly carrier: ContextWay | 'own' | 'entry';
   readonly parentHop: string | null;
   readonly request: string;
 }
@@ -115,6 +115,12 @@ export function goOn(
   if (env.nowS() > compiled.validUntilS) throw new BehalfError('snapshot_stale', { validUntil: compiled.validUntilS });
   const edge = edgeOf(compiled, env.me, peer.id);
   if (edge === null) throw new BehalfError('policy_denied', { why: 'no edge', from: env.me, to: peer.id });
+  if (carrier !== 'own' && carrier !== 'entry' && !allowsContext(compiled, edge, carrier)) {
+    throw new BehalfError('context_too_weak', {
+      way: carrier,
+      least: edge.min_context ?? compiled.snapshot.settings.min_context,
+    });
+  }
   const narrowTo = narrowedTo(asked, narrowOver(edge, parent.scope));
   record.scope = narrowTo.join(' ');
   return {

@@ -7,7 +7,7 @@ import type { InboundContext } from '../call/inbound-context.ts';
 
 /**
  * The fields for the app, as a flat list: `delegation-subject`, `-scopes` (separated by spaces, may be empty), `-client` (if
- * there is one), `-actors` (SPIFFE IDs from `req_wl` to the peer, joined by `, `), `-context`, and `baggage` with our `dlg`
+ * there is one), `-trace-link` (at an entry: the trace outside), `-actors` (SPIFFE IDs from `req_wl` to the peer, joined by `, `), `-context`, and `baggage` with our `dlg`
  * before the app's own members. `baggage` is what `stripBaggage` left of the request's own.
  * @throws {BehalfError} `delegation_malformed` if a claim holds what cannot stand in a header field
  */
@@ -16,6 +16,7 @@ export function factHeaders(inbound: InboundContext, handle: string, baggage: st
   const facts = ['delegation-subject', fieldText(sub, 'sub'), 'delegation-scopes', fieldText(scope.join(' '), 'scope')];
   if (clientId !== null) facts.push('delegation-client', fieldText(clientId, 'client_id'));
   if (actors.length > 0) facts.push('delegation-actors', actors.join(', '));
+  if (inbound.traceLink !== null) facts.push('delegation-trace-link', inbound.traceLink);
   facts.push('delegation-context', handle);
   facts.push('baggage', baggage === null ? `dlg=${handle}` : `dlg=${handle},${baggage}`);
   return facts;

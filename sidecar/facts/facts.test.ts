@@ -25,6 +25,7 @@ function inbound(facts: Partial<InboundContext['delegation']> = {}): InboundCont
     hopId: Buffer.alloc(12),
     requestId: Buffer.alloc(12),
     traceId: null,
+    traceLink: null,
   };
 }
 

@@ -87,6 +87,7 @@ function inbound(): InboundContext {
     hopId: Buffer.alloc(12, 1),
     requestId: Buffer.alloc(12, 2),
     traceId: null,
+    traceLink: null,
   };
 }
 

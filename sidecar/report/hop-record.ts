@@ -33,6 +33,9 @@ export interface HopRecord {
   scope: string;
   carrier: string;
   delegation: Delegation | null;
+  /** Trace that begins at an entry, and the one from outside that it was begun instead of; hexadecimal, or empty. */
+  traceId: string;
+  outsideTraceId: string;
   /** From `req_wl` to the one who calls. */
   actors: readonly string[];
   peerAddress: string;
@@ -71,6 +74,8 @@ export function newHopRecord({ side, caller, callee, method, protocol, hop }: Ne
     scope: '',
     carrier: '',
     delegation: null,
+    traceId: '',
+    outsideTraceId: '',
     actors: [],
     peerAddress: '',
     clock: null,
@@ -131,6 +136,8 @@ export function hopEvent(record: HopRecord, answered: Answered, refusedBy: strin
       skewMs: record.clock?.skewMs ?? 0,
       peerAddress: refused ? record.peerAddress : '',
       actors: record.actors,
+      traceId: Buffer.from(record.traceId, 'hex'),
+      outsideTraceId: Buffer.from(record.outsideTraceId, 'hex'),
     },
   };
 }

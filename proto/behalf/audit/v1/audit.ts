@@ -60,6 +60,8 @@ export interface Hop {
   readonly skewMs: number;
   readonly peerAddress: string;
   readonly actors: readonly string[];
+  readonly traceId: Buffer;
+  readonly outsideTraceId: Buffer;
 }
 
 /** Closes a hop that went on after its head. */
