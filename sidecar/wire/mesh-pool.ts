@@ -15,9 +15,9 @@ import { REVOKED_CONNECTION_ENDS_MS, type RevokedPeers } from '../listen/revoked
 import { chooseLeastLoaded } from '../traffic/choose.ts';
 import { parseAddress } from './address.ts';
 import { SIDECAR_ALPN } from './alpn.ts';
+import type { PeerLine } from './asking.ts';
 import { type Http2Line, openHttp2Line } from './http2/client.ts';
 import { newPeerClock } from './peer-clock.ts';
-import type { PeerLine } from './relay.ts';
 import { createSentSlots } from './slots.ts';
 
 /** Requests at once on one connection before another is opened, and connections at most, a peer's endpoint. */
