@@ -54,8 +54,32 @@ function withoutContext<F extends (...given: never[]) => unknown>(opens: F): F {
 }
 
 /**
+ * Whether a call goes to the own sidecar: to a port of `BEHALF_PORTS` on this machine. A handle has no business elsewhere, also
+ * not with another program here. Where the variable is missing no port is the sidecar's: calls then go out as the app made them.
+ */
+export function isSidecar(host: string, port: number): boolean {
+  return sidecarPorts.has(port) && isLoopback(host);
+}
+
+const sidecarPorts = readPorts(process.env['BEHALF_PORTS'] ?? '');
+
+/** Says once, at start, when nothing will be copied. */
+export function warnWithoutPorts(): void {
+  if (sidecarPorts.size > 0) return;
+  process.emitWarning('BEHALF_PORTS names no port of a sidecar: Delegation-Context is copied onto no call', {
+    code: 'BEHALF_NO_PORTS',
+  });
+}
+
+/** `9101,127.0.0.1:9102,http://127.0.0.1:9103`; what is no port is left out. */
+export function readPorts(list: string): ReadonlySet<number> {
+  const ports = list.split(',').map((one) => /^(?:.*:)?([0-9]{1,5})\/?$/.exec(one.trim())?.[1] ?? '0');
+  return new Set(ports.map(Number).filter((port) => port > 0 && port < 65_536));
+}
+
+/**
  * Whether a host, as a URL or an option writes it, is this machine: `localhost`, names under it (RFC 6761 section 6.3),
- * 127.0.0.0/8 and ::1. Sidecars listen on these; a handle has no business elsewhere.
+ * 127.0.0.0/8 and ::1.
  */
 export function isLoopback(host: string): boolean {
   const name = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host.toLowerCase();

@@ -1,12 +1,12 @@
 /**
  * Outgoing requests of the global `fetch`. The handle is put on in the call itself: undici's pools may make the request
  * later, from code that belongs to another one. Its `undici:request:create` channel then sees every single request, also
- * those that a redirect causes, and takes the handle off where it would leave this machine.
+ * those that a redirect causes, and takes the handle off where it would go elsewhere.
  */
 import { subscribe } from 'node:diagnostics_channel';
-import { CONTEXT_HEADER, currentHandle, isLoopback } from './context.ts';
+import { CONTEXT_HEADER, currentHandle, isSidecar } from './context.ts';
 
-/** Copies the handle onto each fetch of a loopback address from now on. */
+/** Copies the handle onto each fetch of the sidecar from now on. */
 export function copyOntoFetches(): void {
   const original = globalThis.fetch;
   const fetchInContext: typeof fetch = (input, init) => {
@@ -28,7 +28,7 @@ function headersWithHandle(input: Parameters<typeof fetch>[0], init: RequestInit
   if (handle === null) return null;
   const request = input instanceof Request ? input : null;
   const url = URL.parse(request === null ? String(input) : request.url);
-  if (url === null || !isLoopback(url.hostname)) return null;
+  if (url === null || !isSidecar(url.hostname, portOf(url))) return null;
   const headers = new Headers(init?.headers ?? request?.headers);
   if (headers.has(CONTEXT_HEADER)) return null;
   headers.set(CONTEXT_HEADER, handle);
@@ -39,8 +39,12 @@ function onUndiciRequest(message: unknown): void {
   const { request } = message as { request: { origin?: unknown; headers?: unknown } };
   const { headers } = request;
   const origin = URL.parse(String(request.origin));
-  if (!Array.isArray(headers) || (origin !== null && isLoopback(origin.hostname))) return;
+  if (!Array.isArray(headers) || (origin !== null && isSidecar(origin.hostname, portOf(origin)))) return;
   for (let i = headers.length - 2; i >= 0; i -= 2) {
     if (String(headers[i]).toLowerCase() === CONTEXT_HEADER) headers.splice(i, 2);
   }
+}
+
+function portOf({ port, protocol }: URL): number {
+  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
 }

@@ -4,7 +4,7 @@
  * library is the app's own: each copy of it is wrapped as it is loaded, none is loaded by us.
  */
 import { registerHooks } from 'node:module';
-import { CONTEXT_HEADER, currentHandle, type Handle, isLoopback, runWith } from './context.ts';
+import { CONTEXT_HEADER, currentHandle, type Handle, isSidecar, runWith } from './context.ts';
 
 /** The parts of grpc-js that are used here, as its `channel.ts`, `metadata.ts` and `call-interface.ts` declare them. */
 interface Metadata {
@@ -26,9 +26,11 @@ interface Channel {
 }
 
 const CHANNEL_FILE = '/@grpc/grpc-js/build/src/channel.js';
+/** Where a target names no port (gRPC naming). */
+const GRPC_DEFAULT_PORT = 443;
 const WRAP = Symbol.for('behalf.propagate.wrapGrpcChannel');
 
-/** Copies the handle onto each call over a channel to a loopback address, in copies of grpc-js that are loaded from now on. */
+/** Copies the handle onto each call over a channel to the sidecar, in copies of grpc-js that are loaded from now on. */
 export function copyOntoGrpcCalls(): void {
   Object.defineProperty(globalThis, WRAP, { value: wrapChannel });
   registerHooks({
@@ -49,7 +51,7 @@ function wrapChannel(exported: { ChannelImplementation: { prototype: Channel } }
   prototype.createCall = function createCallInContext(this: Channel, ...given: unknown[]): Call {
     const call: Call = Reflect.apply(createCall, this, given);
     const handle = currentHandle();
-    const local = handle !== null && isLoopback(hostOf(this.getTarget()));
+    const local = handle !== null && leadsToSidecar(this.getTarget());
     const start = call.start.bind(call);
     call.start = (metadata, listener) =>
       start(local ? withHandle(metadata, handle) : metadata, listenerInContext(listener, handle));
@@ -73,8 +75,9 @@ function listenerInContext(listener: Listener, handle: Handle): Listener {
   };
 }
 
-/** Host of a target such as `dns:127.0.0.1:9101`, `dns://server/host:1`, `ipv4:127.0.0.1:1` or `ipv6:[::1]:1` (gRPC naming). */
-function hostOf(target: string): string {
+/** Judges a target such as `dns:127.0.0.1:9101`, `dns://server/host:1`, `ipv4:127.0.0.1:1` or `ipv6:[::1]:1` (gRPC naming). */
+function leadsToSidecar(target: string): boolean {
   const endpoint = target.replace(/^(dns|ipv4|ipv6):(\/\/[^/]*\/)?/, '');
-  return URL.parse(`http://${endpoint}`)?.hostname ?? '';
+  const url = URL.parse(`http://${endpoint}`);
+  return url !== null && isSidecar(url.hostname, Number(url.port === '' ? GRPC_DEFAULT_PORT : url.port));
 }

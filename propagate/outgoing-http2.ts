@@ -4,22 +4,31 @@
  */
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
 import { syncBuiltinESMExports } from 'node:module';
-import { bindEmitter, CONTEXT_HEADER, currentHandle, type Handle, isLoopback, runWith } from './context.ts';
+import { bindEmitter, CONTEXT_HEADER, currentHandle, type Handle, isSidecar, runWith } from './context.ts';
 
 type Request = ClientHttp2Session['request'];
 type Headers = Parameters<Request>[0] | readonly string[];
 
-/** Copies the handle onto each request of a session that is opened to a loopback address from now on. */
+/** Copies the handle onto each request of a session that is opened to the sidecar from now on. */
 export function copyOntoHttp2Requests(): void {
   const { connect } = http2;
   http2.connect = function connectAndCopy(...target: Parameters<typeof connect>): ClientHttp2Session {
     const session = runWith(null, () => connect(...target));
     const request = session.request.bind(session);
-    const local = isLoopback(new URL(target[0]).hostname);
+    const local = leadsToSidecar(target[0], target[1]);
     session.request = (headers, options) => requestInContext(request, headers, options, local);
     return session;
   } as typeof connect;
   syncBuiltinESMExports();
+}
+
+/** Node connects to what the options say before what the URL says. */
+function leadsToSidecar(authority: string | URL, options: unknown): boolean {
+  const { hostname, port, protocol } = new URL(authority);
+  const given = typeof options === 'object' && options !== null ? (options as Record<string, unknown>) : {};
+  if (given['createConnection'] != null || given['path'] != null) return false;
+  const at = given['port'] ?? (port === '' ? (protocol === 'https:' ? 443 : 80) : port);
+  return isSidecar(String(given['host'] ?? hostname), Number(at));
 }
 
 function requestInContext(request: Request, headers: Headers, options: unknown, local: boolean): ClientHttp2Stream {

@@ -1,14 +1,17 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { isLoopback } from './context.ts';
+import { isLoopback, readPorts } from './context.ts';
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 const proto = grpc.loadPackageDefinition(loadSync(here('testdata/echo.proto')));
@@ -19,6 +22,7 @@ const NONE = 'none';
 
 let relay: ChildProcess;
 let ports: { http: number; http2: number; grpc: number; outside: string };
+let environment: Record<string, string>;
 let session: http2.ClientHttp2Session;
 let grpcClient: grpc.Client;
 const agent = new http.Agent({ keepAlive: true, maxSockets: 3 });
@@ -52,9 +56,33 @@ beforeAll(async () => {
     ),
   );
   servers.push(echo, echo2, { close: () => echoGrpc.forceShutdown() }, { close: () => echo.closeAllConnections() });
+  // On this machine too, but no sidecar's.
+  const other = http.createServer((request, response) => response.end(request.headers['delegation-context'] ?? NONE));
+  const other2 = http2.createServer((request, response) =>
+    response.end(String(request.headers['delegation-context'] ?? NONE)),
+  );
+  const socketFolder = mkdtempSync(join(tmpdir(), 'propagate-'));
+  const otherSocket = http.createServer((request, response) =>
+    response.end(request.headers['delegation-context'] ?? NONE),
+  );
+  await Promise.all([
+    once(other.listen(0, '127.0.0.1'), 'listening'),
+    once(other2.listen(0, '127.0.0.1'), 'listening'),
+    once(otherSocket.listen(join(socketFolder, 's')), 'listening'),
+  ]);
+  servers.push(other, other2, otherSocket, { close: () => rmSync(socketFolder, { recursive: true, force: true }) });
+  environment = {
+    ECHO_HTTP: url(echo),
+    ECHO_HTTP2: url(echo2),
+    ECHO_GRPC: `127.0.0.1:${grpcPort}`,
+    OTHER_HTTP: url(other),
+    OTHER_HTTP2: new URL(url(other2)).port,
+    OTHER_SOCKET: join(socketFolder, 's'),
+    BEHALF_PORTS: [url(echo), url(echo2), `127.0.0.1:${grpcPort}`].join(','),
+  };
   relay = fork(here('testdata/relay.ts'), {
     execArgv: ['--import', here('register.ts')],
-    env: { ECHO_HTTP: url(echo), ECHO_HTTP2: url(echo2), ECHO_GRPC: `127.0.0.1:${grpcPort}` },
+    env: environment,
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   for await (const line of createInterface({ input: relay.stdout as NodeJS.ReadableStream })) {
@@ -116,7 +144,20 @@ const askGrpc: Ask = (way, handle) =>
     );
   });
 
-const WAYS = ['http', 'fetch', 'fetch-request', 'http2', 'grpc', 'grpc-new', 'chain', 'retry'];
+const WAYS = [
+  'http',
+  'fetch',
+  'fetch-request',
+  'http2',
+  'grpc',
+  'grpc-new',
+  'chain',
+  'retry',
+  'timers',
+  'promise-pool',
+  'bound-queue',
+  'bound-pool',
+];
 const ASKS: readonly (readonly [string, Ask])[] = [
   ['http', askHttp],
   ['http2', askHttp2],
@@ -157,6 +198,55 @@ test('a header that the app sets itself stays', async () => {
 test('an answer that the app does not listen for frees its connection, as without the hook', async () => {
   expect(await askHttp('unheard', 'theirs')).toBe('theirs');
 }, 4_000);
+
+test.each(['elsewhere-port', 'elsewhere-port-host', 'elsewhere-port-fetch', 'elsewhere-socket', 'elsewhere-http2'])(
+  'a handle goes to no other program on this machine: %s',
+  async (way) => {
+    expect(await askHttp(way, 'secret')).toBe(NONE);
+  },
+);
+
+test('a CommonJS app in a worker thread hands its context on', async () => {
+  expect(await askOnce('testdata/worker.cjs', environment)).toBe('from-worker');
+});
+
+test('without BEHALF_PORTS nothing is copied, and a warning says so', async () => {
+  const warned: string[] = [];
+  const { BEHALF_PORTS: _, ...without } = environment;
+  expect(await askOnce('testdata/worker.cjs', without, (line) => warned.push(line))).toBe(NONE);
+  expect(warned.join()).toContain('BEHALF_NO_PORTS');
+});
+
+/** Starts an app under the hook, asks it once. */
+async function askOnce(
+  file: string,
+  env: Record<string, string>,
+  onError: (line: string) => void = () => undefined,
+): Promise<string> {
+  const app = fork(here(file), {
+    execArgv: ['--import', here('register.ts')],
+    env,
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  app.stderr?.on('data', (chunk) => onError(String(chunk)));
+  const exited = once(app, 'exit');
+  try {
+    for await (const line of createInterface({ input: app.stdout as NodeJS.ReadableStream })) {
+      const { port } = JSON.parse(line) as { port: number };
+      const answer = await fetch(`http://127.0.0.1:${port}/`, { headers: { 'Delegation-Context': 'from-worker' } });
+      return await answer.text();
+    }
+    throw new Error('the app said nothing');
+  } finally {
+    app.disconnect();
+    await exited;
+  }
+}
+
+test('the list of ports takes numbers, addresses and URLs, and nothing else', () => {
+  expect([...readPorts('9101, 127.0.0.1:9102,http://127.0.0.1:9103/,[::1]:9104')]).toEqual([9101, 9102, 9103, 9104]);
+  expect([...readPorts('0,65536,x,127.0.0.1,,-1')]).toEqual([]);
+});
 
 test('a handle goes to this machine alone, also when a redirect leads away', async () => {
   expect(await askHttp('elsewhere-http', 'secret')).toBe(NONE);

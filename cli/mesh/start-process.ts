@@ -38,17 +38,17 @@ export async function startProgram(
   const { name, calls, program } = service;
   const { port } = paths;
   const listen = port(`${name}/app`);
-  const { command, args, environment, cwd, uid } = program!({
-    listen,
-    localApi: `http://${port(`${name}/local-api`)}`,
-    shared: `http://${port(`${name}/shared`)}`,
-    peers: Object.fromEntries(calls.map((peer) => [peer, `http://${port(`${name}/to/${peer}`)}`])),
-  });
+  const localApi = `http://${port(`${name}/local-api`)}`;
+  const shared = `http://${port(`${name}/shared`)}`;
+  const peers = Object.fromEntries(calls.map((peer) => [peer, `http://${port(`${name}/to/${peer}`)}`]));
+  const { command, args, environment, cwd, uid } = program!({ listen, localApi, shared, peers });
+  // Where a context may go: `propagate/` reads it.
+  const sidecarPorts = [...Object.values(peers), shared, localApi].map((url) => new URL(url).port).join(',');
   return children.start({
     name,
     command,
     args: command === process.execPath ? [...nodeArgs, ...args] : args,
-    environment: { ...inherited(), ...environment },
+    environment: { ...inherited(), BEHALF_PORTS: sidecarPorts, ...environment },
     isReady: () => canConnect(listen),
     ...(cwd === undefined ? {} : { cwd }),
     ...(uid === undefined ? {} : { uid }),

@@ -71,7 +71,7 @@ export const UP_SCHEMA = {
             minItems: 1,
             items: { type: 'string' },
             description:
-              'Program and arguments to run, in the folder of this file. It is told PORT, where to listen; for each service that it calls <NAME>_URL; and BEHALF_LOCAL_API_URL. `node` is the one that runs Behalf.',
+              'Program and arguments to run, in the folder of this file. It is told PORT, where to listen; for each service that it calls <NAME>_URL; BEHALF_LOCAL_API_URL; and BEHALF_PORTS, all local ports of its sidecar. `node` is the one that runs Behalf.',
           },
           environment: {
             type: 'object',

@@ -2,17 +2,18 @@
  * An ordinary app for the hook's tests: relays each request to the echo servers that its environment names, by the client
  * that the request names, and answers what they saw. Nothing in it knows of contexts, but `own` and `forget`.
  */
+import { AsyncResource } from 'node:async_hooks';
 import http from 'node:http';
 import http2 from 'node:http2';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
-const { ECHO_HTTP = '', ECHO_HTTP2 = '', ECHO_GRPC = '' } = process.env;
+const { ECHO_HTTP = '', ECHO_HTTP2 = '', ECHO_GRPC = '', OTHER_HTTP = '', OTHER_SOCKET = '' } = process.env;
 const agent = new http.Agent({ keepAlive: true, maxSockets: 2 });
 const proto = grpc.loadPackageDefinition(loadSync(new URL('echo.proto', import.meta.url).pathname));
 const Echo = (proto['echo'] as Record<string, grpc.ServiceClientConstructor>)['Echo'] as grpc.ServiceClientConstructor;
-const session = http2.connect(ECHO_HTTP2);
+const shared2 = http2.connect(ECHO_HTTP2);
 let shared = new Echo(ECHO_GRPC, grpc.credentials.createInsecure());
 
 type Relay = (client: grpc.Client, ask: { text: string }, done: (error: Error | null, answer: { text: string }) => void) => void;
@@ -28,11 +29,12 @@ function viaHttp(options: http.RequestOptions, path = '/'): Promise<string> {
   });
 }
 
-function viaHttp2(): Promise<string> {
+function viaHttp2(session = shared2): Promise<string> {
   return new Promise((resolve, reject) => {
     const stream = session.request({ ':path': '/' });
     let text = '';
     stream.on('data', (chunk) => (text += chunk)).on('end', () => resolve(text)).on('error', reject);
+    if (session !== shared2) stream.on('close', () => session.destroy());
   });
 }
 
@@ -40,12 +42,35 @@ function viaGrpc(client: grpc.Client): Promise<string> {
   return new Promise((resolve, reject) => callEcho(client, { text: '' }, (error, { text } = { text: '' }) => (error ? reject(error) : resolve(text))));
 }
 
+type Job = () => void;
+/** One queue for all requests, emptied by whoever comes by. */
+const queued: Job[] = [];
+function drain(): void {
+  for (let job = queued.shift(); job !== undefined; job = queued.shift()) job();
+}
+/** A pool of two that a hand might roll: who gives a place back calls who waits. */
+let free = 2;
+const waiting: Job[] = [];
+const acquire = (then: Job): void => (free > 0 ? (free--, then()) : void waiting.push(then));
+const release = (): void => {
+  const next = waiting.shift();
+  if (next === undefined) free++;
+  else next();
+};
+/** A pool of two by promises. */
+let last: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()];
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const done = (last.shift() as Promise<unknown>).then(work, work);
+  last.push(done);
+  return done;
+}
+
 /** Each way answers the handles that its calls carried, separated by spaces. */
 const WAYS: Record<string, () => Promise<string>> = {
   http: () => viaHttp({}),
   fetch: async () => (await fetch(ECHO_HTTP)).text(),
   'fetch-request': async () => (await fetch(new Request(ECHO_HTTP, { headers: { 'x-a': '1' } }), { method: 'PUT' })).text(),
-  http2: viaHttp2,
+  http2: () => viaHttp2(),
   grpc: () => viaGrpc(shared),
   'grpc-new': async () => {
     shared = new Echo(ECHO_GRPC, grpc.credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
@@ -56,7 +81,7 @@ const WAYS: Record<string, () => Promise<string>> = {
     new Promise((resolve, reject) => {
       callEcho(shared, { text: '' }, (error, first) => {
         if (error) return reject(error);
-        const stream = session.request({ ':path': '/' });
+        const stream = shared2.request({ ':path': '/' });
         let second = '';
         stream.on('data', (chunk) => (second += chunk));
         stream.on('end', () => viaHttp({}).then((third) => resolve(`${first.text} ${second} ${third}`), reject));
@@ -74,10 +99,29 @@ const WAYS: Record<string, () => Promise<string>> = {
     http.request(new URL(ECHO_HTTP), { agent: one }).end();
     return viaHttp({ agent: one }).finally(() => one.destroy());
   },
+  timers: async () => {
+    await new Promise<void>((resolve) => setTimeout(() => queueMicrotask(() => process.nextTick(() => setImmediate(resolve))), 1));
+    return viaHttp({});
+  },
+  'promise-pool': () => inTurn(async () => (await turn(), viaHttp({}))),
+  'bound-queue': () =>
+    new Promise((resolve, reject) => {
+      queued.push(AsyncResource.bind(() => void viaHttp({}).then(resolve, reject)));
+      setTimeout(drain, Math.random() * 5);
+    }),
+  'bound-pool': () =>
+    new Promise((resolve, reject) => {
+      acquire(AsyncResource.bind(() => void viaHttp({}).finally(release).then(resolve, reject)));
+    }),
   own: () => viaHttp({ headers: { 'Delegation-Context': 'own' } }),
   'own-fetch': async () => (await fetch(ECHO_HTTP, { headers: { 'DELEGATION-CONTEXT': 'own' } })).text(),
   'elsewhere-http': () =>
     viaHttp({ lookup: (_host, _options, done) => done(null, [{ address: '127.0.0.1', family: 4 }] as never), host: 'echo.test' }, `http://echo.test:${new URL(ECHO_HTTP).port}/`),
+  'elsewhere-port': () => viaHttp({}, OTHER_HTTP),
+  'elsewhere-port-host': () => viaHttp({ headers: { Host: new URL(ECHO_HTTP).host } }, OTHER_HTTP),
+  'elsewhere-port-fetch': async () => (await fetch(OTHER_HTTP)).text(),
+  'elsewhere-socket': () => viaHttp({ socketPath: OTHER_SOCKET, agent: undefined }),
+  'elsewhere-http2': () => viaHttp2(http2.connect(ECHO_HTTP2, { port: Number(process.env['OTHER_HTTP2']) })),
   'elsewhere-redirect': async () => (await fetch(`${ECHO_HTTP}/away`)).text(),
 };
 
