@@ -16,6 +16,7 @@ export {
 } from './decide/compile.ts';
 export { type CallRequest, type Decision, decideCall } from './decide/decide-call.ts';
 export { type AppResource, decideResource, type ResourceRequest } from './decide/decide-resource.ts';
+export { decisionKey } from './decide/decision-key.ts';
 export { type CallExplanation, explainCall, type PolicyDescription, routeNamed } from './decide/explain-call.ts';
 export { demandsOfCall, demandsOfRoute, type RouteDemands } from './decide/route-demands.ts';
 export type { DelegationFacts } from './model/entities.ts';

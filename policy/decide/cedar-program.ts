@@ -23,6 +23,7 @@ import { parseSpiffeId } from '../../identity/index.ts';
 import { NAMESPACE } from '../model/base-schema.ts';
 import { CALL_ACTION, contextOf, routeEntity } from '../model/entities.ts';
 import type { PolicySnapshot, SnapshotRoute } from '../snapshot/snapshot.ts';
+import { type AskedFacts, factsAsked } from './asked-facts.ts';
 
 /** Programs that are kept parsed at once: the current snapshot, the next, and a few past ones for the collector. */
 const SLOTS = 8;
@@ -33,6 +34,8 @@ export interface CedarProgram {
   readonly digest: string;
   readonly schema: string;
   readonly policies: Readonly<Record<string, string>>;
+  /** What the policies can ask of the context of a call. */
+  readonly asked: AskedFacts;
   /** Resource types that the schema declares, and whether each may stand in a `Service`. */
   readonly resourceTypes: ReadonlyMap<string, { readonly inService: boolean }>;
 }
@@ -58,6 +61,7 @@ export function compileCedar({ schema, policies }: PolicySnapshot['cedar']): Ced
     digest: digestOf(schema, policies),
     schema,
     policies,
+    asked: factsAsked(policies),
     resourceTypes: new Map(
       Object.entries(entityTypes)
         .filter(([name]) => !MODEL_TYPES.has(name))

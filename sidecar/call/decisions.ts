@@ -1,5 +1,5 @@
 /**
- * Decisions remembered: `decideCall` is a pure function of the snapshot and of the facts below, so that the same facts need
+ * Decisions remembered: `decideCall` is a pure function of the snapshot and of the facts in `decisionKey`, so that the same facts need
  * not be asked twice. A new snapshot forgets all. Bounded; the oldest goes first.
  */
 import type { Delegation } from '../../delegation/index.ts';
@@ -7,8 +7,8 @@ import type { SpiffeId } from '../../identity/index.ts';
 import {
   type CompiledSnapshot,
   type Decision,
-  type DelegationFacts,
   decideCall,
+  decisionKey,
   factsOfDelegation,
   type MatchedRoute,
 } from '../../policy/index.ts';
@@ -40,19 +40,14 @@ export function createDecisionCache(): DecisionCache {
         known = new Map();
         madeFor = compiled;
       }
-      const key = keyOf(caller, route.name, facts);
-      const before = known.get(key);
+      const key = route.service === service ? decisionKey(compiled, caller, route, facts) : null;
+      const before = key === null ? undefined : known.get(key);
       if (before !== undefined) return before;
       const decision = decideCall(compiled, { nowS, caller, service, route, facts });
+      if (key === null) return decision;
       if (known.size >= MAX_DECISIONS) known.delete(known.keys().next().value as string);
       known.set(key, decision);
       return decision;
     },
   };
-}
-
-/** INVARIANT: every fact that `decideCall` reads stands in the key (`own` follows from the subject, the service is our own). */
-function keyOf(caller: SpiffeId, route: string, facts: DelegationFacts): string {
-  const { subject, client, consent, purpose, scopes, actors, depth } = facts;
-  return JSON.stringify([caller, route, subject, client, consent, purpose, depth, scopes, actors]);
 }
