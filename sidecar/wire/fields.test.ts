@@ -124,6 +124,23 @@ test('a receiver keeps slots until the chain’s end and 65 s more, and no more 
   expect(slots.put('bigger', big, 100)).toBe(false);
 });
 
+test('a full slot table makes room chain by chain as they end, in whatever order', () => {
+  let now = 0;
+  const chain = { txnToken: 'a', delegationChain: 'b', delegationCredentials: 'c' } as ParsedChain;
+  const slots = createReceivedSlots(() => now);
+  for (let i = 0; i < 1_024; i += 1) slots.put(`s${i}`, chain, 10 + ((i * 7) % 3));
+  const taken = (): number => {
+    let count = 0;
+    while (slots.put(`${now} ${count}`, chain, 1_000)) count += 1;
+    return count;
+  };
+  const room = [75, 76, 77, 78].map((at) => {
+    now = at;
+    return taken();
+  });
+  expect(room).toEqual([342, 341, 341, 0]);
+});
+
 test('a sender forgets its oldest slots, which then go whole again', () => {
   const slots = createSentSlots();
   for (let i = 0; i <= 1_024; i += 1) slots.acknowledge(`s${i}`);

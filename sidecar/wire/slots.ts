@@ -18,10 +18,17 @@ interface Kept {
 export function createReceivedSlots(nowS: () => number): ReceivedSlots {
   const chains = new Map<string, Kept>();
   let bytes = 0;
+  /** No chain is forgotten earlier: a full table is not gone through for each call that finds it full. */
+  let nextForgetS = Number.POSITIVE_INFINITY;
   function dropEnded(): void {
     const now = nowS();
+    if (now < nextForgetS) return;
+    nextForgetS = Number.POSITIVE_INFINITY;
     for (const [slot, kept] of chains) {
-      if (kept.forgetAtS > now) continue;
+      if (kept.forgetAtS > now) {
+        nextForgetS = Math.min(nextForgetS, kept.forgetAtS);
+        continue;
+      }
       chains.delete(slot);
       bytes -= sizeOf(kept.chain);
     }
@@ -33,7 +40,9 @@ export function createReceivedSlots(nowS: () => number): ReceivedSlots {
       const size = sizeOf(chain);
       if (chains.size >= MAX_CHAINS || bytes + size > MAX_BYTES) dropEnded();
       if (chains.size >= MAX_CHAINS || bytes + size > MAX_BYTES) return false;
-      chains.set(slot, { chain, forgetAtS: endS + KEPT_AFTER_END_S });
+      const forgetAtS = endS + KEPT_AFTER_END_S;
+      chains.set(slot, { chain, forgetAtS });
+      nextForgetS = Math.min(nextForgetS, forgetAtS);
       bytes += size;
       return true;
     },
