@@ -247,6 +247,13 @@ export const ERROR_TABLE = {
     'The proof of possession is missing or does not fit the token.',
     'Sign a proof with the key that the token is bound to.',
   ),
+  entry_nonce_needed: entry(
+    'entry',
+    401,
+    'UNAUTHENTICATED',
+    'The proof of possession has to carry the nonce of this answer (RFC 9449 section 9).',
+    'Sign a new proof with the value of `DPoP-Nonce`; OAuth libraries do so by themselves.',
+  ),
   entry_ambiguous: entry(
     'entry',
     400,

@@ -31,9 +31,25 @@ export interface EntryConfig {
   readonly forward?: string;
   /** What clients outside see of a refusal: `code` the exact code, `hidden` (default) `delegation_refused`. */
   readonly refusals?: 'code' | 'hidden';
-  /** Realm and resource of `WWW-Authenticate` (RFC 6750, RFC 9728). */
+  /** Realm of `WWW-Authenticate` (RFC 6750). */
   readonly realm?: string;
+  /** URL of metadata that stand elsewhere, or `off`; absent: the entry serves its own (RFC 9728). */
   readonly resourceMetadata?: string;
+  /** Absent: plain, for loopback and behind a load balancer. */
+  readonly tls?: EntryTlsConfig;
+  /** `https://host` by which clients know this entry; absent: what each request says. */
+  readonly origin?: string;
+  /** Addresses and networks of the proxies before this port, whose word about a client is taken. */
+  readonly trustedProxies?: readonly string[];
+  /** Whether DPoP proofs need a nonce of this sidecar (RFC 9449 section 9). */
+  readonly dpopNonce?: boolean;
+}
+
+export interface EntryTlsConfig {
+  readonly certificateFile: string;
+  readonly keyFile: string;
+  /** Whether clients are asked for a certificate, which none needs (RFC 8705). */
+  readonly clientCertificates?: 'request' | 'off';
 }
 
 export interface SidecarConfig extends IdentityConfig {
@@ -167,8 +183,49 @@ export const SIDECAR_SCHEMA = {
         },
         resourceMetadata: {
           type: 'string',
-          pattern: '^https?://[\\x21\\x23-\\x5b\\x5d-\\x7e]{1,512}$',
-          description: 'URL of the protected resource metadata (RFC 9728).',
+          pattern: '^(off|https?://[\\x21\\x23-\\x5b\\x5d-\\x7e]{1,512})$',
+          description:
+            'URL of protected resource metadata (RFC 9728) that stand elsewhere, or `off` for none; absent, the entry serves its own at `/.well-known/oauth-protected-resource`.',
+        },
+        tls: {
+          type: 'object',
+          description: 'TLS 1.2 and 1.3 of this port; absent, it is plain, for loopback and behind a load balancer.',
+          additionalProperties: false,
+          required: ['certificateFile', 'keyFile'],
+          properties: {
+            certificateFile: {
+              type: 'string',
+              minLength: 1,
+              description: 'PEM file with the certificate and its issuers; read anew when it changes.',
+            },
+            keyFile: { type: 'string', minLength: 1, description: 'PEM file with its private key; read anew as well.' },
+            clientCertificates: {
+              type: 'string',
+              enum: ['request', 'off'],
+              default: 'request',
+              description:
+                'Whether clients are asked for a certificate (RFC 8705). None needs one: it counts for tokens that are bound to it.',
+            },
+          },
+        },
+        origin: {
+          type: 'string',
+          pattern: '^https?://[a-z0-9.:\\[\\]-]{1,255}$',
+          description:
+            'Scheme and host by which clients know this entry; DPoP proofs have to be made for it. Absent, it is what each request says.',
+        },
+        trustedProxies: {
+          type: 'array',
+          maxItems: 64,
+          items: { type: 'string', minLength: 1, maxLength: 64 },
+          description:
+            'Addresses and networks (`10.0.0.0/8`) of the proxies before this port. From them alone `Client-Cert` (RFC 9440), `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are believed; they must set these anew.',
+        },
+        dpopNonce: {
+          type: 'boolean',
+          default: false,
+          description:
+            'Whether DPoP proofs need a nonce of this sidecar, so that none is good at another one or after a restart.',
         },
       },
     },

@@ -3,9 +3,10 @@ import { connect } from 'node:net';
 import type { Logger } from 'pino';
 import { BehalfError } from '../errors/index.ts';
 import type { OwnIdentity } from '../identity/own/index.ts';
-import { challengeFor } from './call/challenge.ts';
 import type { CallHooks, ConnectionRefusal, Peer } from './call/seam.ts';
-import type { AppConfig, ResolvedSidecarConfig } from './config.ts';
+import type { AppConfig, EntryConfig, ResolvedSidecarConfig } from './config.ts';
+import { createEntryReader } from './listen/entry-from.ts';
+import { openTlsPort } from './listen/entry-tls.ts';
 import { type HeldPort, type HeldPorts, holdPort } from './listen/held-port.ts';
 import { listenMesh } from './listen/mesh.ts';
 import { type Listener, listenPlain } from './listen/plain.ts';
@@ -68,7 +69,6 @@ export async function startDataPlane({
     peerLine: pool.line,
     requestTimeoutMs: requestMs,
     showInnerCodes: config.entry?.refusals === 'code',
-    challenge: challengeFor(config.entry),
     log,
   });
   const listeners: Listener[] = [];
@@ -88,7 +88,7 @@ export async function startDataPlane({
 
   try {
     const mesh = config.mesh === undefined ? null : opened(await openMesh(config.mesh.listen)).address;
-    const entry = config.entry === undefined ? null : opened(await openEntry(config.entry.listen)).address;
+    const entry = config.entry === undefined ? null : opened(await openEntry(config.entry)).address;
     // Last: calls may be waiting on these, and go out at once.
     const addresses: Record<string, string> = {};
     for (const [i, peer] of peers.entries()) {
@@ -114,12 +114,13 @@ export async function startDataPlane({
     });
   }
 
-  async function openEntry(listen: string): Promise<Listener> {
+  async function openEntry({ listen, tls, ...rest }: EntryConfig): Promise<Listener> {
+    const readFrom = createEntryReader(rest);
     return listenPlain({
-      port: await holdPort(listen, { log }),
+      port: tls === undefined ? await holdPort(listen, { log }) : await openTlsPort(listen, tls, { log }),
       kind: 'entry',
       guard: { active: false, admit: () => true },
-      onRequest: (asker, socket) => relay.carry(asker, () => hooks.onEntry(asker.head, socket.remoteAddress ?? '')),
+      onRequest: (asker, socket) => relay.carry(asker, () => hooks.onEntry(asker.head, readFrom(asker.head, socket))),
       onRefused,
       log,
     });

@@ -168,7 +168,10 @@ test('baggage finds the same context, and mesh headers from outside never reach 
 test('an entry without a token, with a wrong one and with two says so and how to ask', async () => {
   const missing = await entry('/orders/1', {});
   expect(missing.status).toBe(401);
-  expect(missing.headers['www-authenticate']).toBe('Bearer realm="behalf"');
+  const metadata = `http://${storefront.ready.entry}/.well-known/oauth-protected-resource`;
+  expect(missing.headers['www-authenticate']).toBe(
+    `Bearer realm="behalf", resource_metadata="${metadata}", DPoP realm="behalf", resource_metadata="${metadata}", algs="ES256 Ed25519 EdDSA"`,
+  );
   expect(JSON.parse(missing.body)).toMatchObject({ code: 'delegation_missing', status: 401 });
   const wrong = await entry('/orders/1', { authorization: 'Bearer nonsense' });
   expect(wrong.status).toBe(401);

@@ -21,6 +21,7 @@ import { tokenExchange } from '../proto/behalf/authority/v1/authority.ts';
 import { type StateView, watchState } from '../state/index.ts';
 import { type ContextTable, createContextTable } from './call/context.ts';
 import { createDecisionCache } from './call/decisions.ts';
+import { createEntryEnvironment } from './call/entry-environment.ts';
 import type { CallEnvironment } from './call/environment.ts';
 import { createCallHooks } from './call/hooks.ts';
 import { createLinkCache } from './call/links.ts';
@@ -104,7 +105,7 @@ export function startFullMode({ config, identity, reporter, peerNamed, log, sign
     nowS,
     random,
     peerNamed,
-    entryForward: config.entry?.forward === undefined ? null : peerNamed(config.entry.forward),
+    entry: createEntryEnvironment(config.entry, peerNamed, nowS()),
   };
 
   function openRoots(): { roots: Roots; closeRoots: () => void } {

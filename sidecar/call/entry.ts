@@ -4,39 +4,53 @@
  */
 import type { VerifiedRoot } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
+import { verifyProof } from '../../identity/dpop/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
 import { type CompiledSnapshot, type Decision, type MatchedRoute, matchRoute } from '../../policy/index.ts';
-import { stripMeshHeaders } from '../facts/index.ts';
+import { isProxyFact, stripMeshHeaders } from '../facts/index.ts';
 import { newHopRecord, noteDelegation } from '../report/hop-record.ts';
-import type { CallEnvironment } from './environment.ts';
+import {
+  type AccessTokenCredential,
+  type DeferredCredential,
+  presentedCredential,
+  schemeOf,
+  withoutCredentials,
+} from './credentials.ts';
+import type { CallEnvironment, ShownCredential } from './environment.ts';
 import { type HeaderList, pathOfTarget, type RequestHead } from './head.ts';
 import { appHead } from './inbound.ts';
 import { type MeshCall, newMeshCall } from './mesh-call.ts';
 import { edgeRefusal, goOn, newRequestId, peerHead } from './outbound.ts';
-import type { Peer, Verdict } from './seam.ts';
+import { asksForMetadata, metadataAnswer } from './resource-metadata.ts';
+import type { EntryFrom, Peer, Verdict } from './seam.ts';
 import { checkFresh, checkOwnStanding } from './standing.ts';
 import { revocationCode } from './streams.ts';
 import { beginTrace, type TracedHead } from './traces.ts';
 
-const BEARER = 'bearer ';
-const MAX_TOKEN_LENGTH = 8_192;
-
 /** Judges one request; never throws. */
-export async function judgeEntry(env: CallEnvironment, head: RequestHead, address: string): Promise<Verdict> {
-  const call = newEntryCall(env, head, address);
+export async function judgeEntry(env: CallEnvironment, head: RequestHead, from: EntryFrom): Promise<Verdict> {
+  if (env.entry.metadata !== null && asksForMetadata(head)) {
+    const answer = metadataAnswer(env, from, env.entry.metadata);
+    if (answer !== null) return answer;
+  }
+  const call = newEntryCall(env, head, from);
   try {
     const traced = beginTrace(env, call, head);
     checkOwnStanding(env);
-    const stripped = stripMeshHeaders(traced.head.headers);
-    const token = presentedToken(stripped);
+    if (from.defect !== null) throw from.defect;
+    const credential = presentedCredential(head.headers);
     const compiled = env.state.snapshot();
     if (compiled === null) throw new BehalfError('snapshot_stale', { why: 'no snapshot' });
-    const forward = env.entryForward;
+    const { forward } = env.entry;
     const route = routeOf(compiled, forward?.id ?? env.me, head);
     noteRoute(env, call, route);
-    const root = await env.roots.forToken(token, askedScopes(route), route.route.fresh);
+    if (credential.kind === 'none') throw new BehalfError('delegation_missing', { why: 'no access token' });
+    const shown = verifiedCredential(env, credential, head, from);
+    const root = await env.roots.forCredential(shown, { scopes: askedScopes(route), fresh: route.route.fresh });
+    // Only now, so that whoever has no token that counts leaves nothing behind.
+    if (shown.kind === 'access_token' && shown.proof !== null) env.entry.proofs.take(shown.proof, env.nowS());
     take(env, call, root);
-    const clean = { ...head, headers: withoutCredential(stripped) };
+    const clean = { ...traced.head, headers: fieldsInside(traced.head.headers) };
     if (forward !== null) return handOn(env, call, clean, root, forward);
     decide(env, call, root, route);
     return {
@@ -51,7 +65,7 @@ export async function judgeEntry(env: CallEnvironment, head: RequestHead, addres
   }
 }
 
-function newEntryCall(env: CallEnvironment, head: RequestHead, address: string): MeshCall {
+function newEntryCall(env: CallEnvironment, head: RequestHead, { address, origin }: EntryFrom): MeshCall {
   const hop = { hop: env.hopMinter.next(), parent: null, request: newRequestId(env) };
   const record = newHopRecord({
     side: 'SIDE_ENTRY',
@@ -64,40 +78,45 @@ function newEntryCall(env: CallEnvironment, head: RequestHead, address: string):
   record.carrier = 'entry';
   record.peerAddress = address;
   record.ownSerialHex = env.identity.current().serialHex;
-  return newMeshCall('outside', record, env.nowS());
+  const { challenge, nonces } = env.entry;
+  const scheme = schemeOf(head.headers);
+  const nonce = nonces?.current(env.nowS()) ?? null;
+  const call = newMeshCall('outside', record, env.nowS(), (code) => challenge(code, { scheme, origin, nonce }));
+  if (scheme === 'DPoP') call.proofNonce = nonce;
+  return call;
 }
 
 /**
- * The one credential of a request: a bearer token in `Authorization` (RFC 6750 section 2.1).
- * @throws {BehalfError} `delegation_missing` without one, `entry_ambiguous` with more, `entry_token_invalid`
+ * The proof that came with a token is checked with every request, also where a root is reused (WIRE section 1). Here and not at the
+ * authority: a check costs less than the way there, and who replays is told by whoever saw the first.
+ * @throws {BehalfError} `entry_proof_invalid`, `entry_nonce_needed`
  */
-export function presentedToken(headers: HeaderList): string {
-  let value: string | null = null;
-  for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i] !== 'authorization') continue;
-    if (value !== null) throw new BehalfError('entry_ambiguous');
-    value = headers[i + 1] as string;
-  }
-  if (value === null) throw new BehalfError('delegation_missing', { why: 'no access token' });
-  if (value.slice(0, BEARER.length).toLowerCase() !== BEARER)
-    throw new BehalfError('entry_token_invalid', { why: 'not a bearer token' });
-  const token = value.slice(BEARER.length).trim();
-  if (token.length === 0 || token.length > MAX_TOKEN_LENGTH || !isTokenText(token)) {
-    throw new BehalfError('entry_token_invalid', { why: 'not of the form of RFC 6750' });
-  }
-  return token;
+function verifiedCredential(
+  env: CallEnvironment,
+  credential: AccessTokenCredential | DeferredCredential,
+  head: RequestHead,
+  { origin, certificateS256 }: EntryFrom,
+): ShownCredential {
+  if (credential.kind === 'deferred') return credential;
+  const { token, proof: compact } = credential;
+  if (compact === null) return { kind: 'access_token', token, proof: null, certificateS256 };
+  if (origin === null) throw new BehalfError('entry_proof_invalid', { why: 'the request names no host' });
+  const { nonces } = env.entry;
+  const uri = origin + pathOfTarget(head.target);
+  const nowS = env.nowS();
+  const expected = { method: head.method, uri, accessToken: token, nowS };
+  const verified = verifyProof(
+    compact,
+    nonces === null ? expected : { ...expected, checkNonce: (nonce) => nonces.check(nonce, nowS) },
+  );
+  return { kind: 'access_token', token, proof: { ...verified, compact, method: head.method, uri }, certificateS256 };
 }
 
-/** `b64token` of RFC 6750: letters, digits, `-._~+/`, and `=` at the end. */
-function isTokenText(token: string): boolean {
-  let end = token.length;
-  while (end > 0 && token.charCodeAt(end - 1) === 61) end -= 1;
-  for (let i = 0; i < end; i += 1) {
-    const c = token.charCodeAt(i);
-    const alphanumeric = (c >= 48 && c <= 57) || (c >= 65 && c <= 90) || (c >= 97 && c <= 122);
-    if (!alphanumeric && c !== 45 && c !== 46 && c !== 95 && c !== 126 && c !== 43 && c !== 47) return false;
-  }
-  return end > 0;
+/** What goes on inside: nothing of the mesh's own, no credential, and no proxy's word about a certificate. */
+function fieldsInside(headers: HeaderList): string[] {
+  return withoutCredentials(stripMeshHeaders(headers)).filter(
+    (_, at, all) => !isProxyFact(all[at - (at % 2)] as string),
+  );
 }
 
 function routeOf(compiled: CompiledSnapshot, service: SpiffeId, head: RequestHead): MatchedRoute {
@@ -185,12 +204,4 @@ function handOn(env: CallEnvironment, call: MeshCall, head: RequestHead, root: V
   );
   call.stillAllowed = () => edgeRefusal(env, peer);
   return { kind: 'forward', call, target: { kind: 'peer', peer }, head: peerHead(head, peer, true) };
-}
-
-function withoutCredential(headers: HeaderList): string[] {
-  const kept: string[] = [];
-  for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i] !== 'authorization') kept.push(headers[i] as string, headers[i + 1] as string);
-  }
-  return kept;
 }

@@ -1,12 +1,17 @@
 /** What the steps of a call work with: the sidecar's own standing, the mesh's state, its caches and counters. */
 import type { Reporter } from '../../audit/report/index.ts';
 import type { ChainCache, HopMinter, HopWindow, OnceStore, VerifiedRoot } from '../../delegation/index.ts';
+import type { ProofMemory, VerifiedProof } from '../../identity/dpop/index.ts';
 import type { ClockRule, SpiffeId } from '../../identity/index.ts';
 import type { OwnIdentity } from '../../identity/own/own-identity.ts';
 import type { StateView } from '../../state/index.ts';
+import type { Challenge } from './challenge.ts';
 import type { ContextTable } from './context.ts';
+import type { DeferredCredential } from './credentials.ts';
 import type { DecisionCache } from './decisions.ts';
 import type { LinkCache } from './links.ts';
+import type { ProofNonces } from './proof-nonces.ts';
+import type { MetadataOptions } from './resource-metadata.ts';
 import type { Peer } from './seam.ts';
 import type { RunningCalls } from './streams.ts';
 import type { VerificationLimits } from './verification-limits.ts';
@@ -30,13 +35,51 @@ export interface CallEnvironment {
   readonly nowS: () => number;
   readonly random: (bytes: number) => Buffer;
   peerNamed(authority: string): Peer | null;
+  readonly entry: EntryEnvironment;
+}
+
+/** What the entry listener needs beside the rest. */
+export interface EntryEnvironment {
   /** Where requests from outside go instead of the own app. */
-  readonly entryForward: Peer | null;
+  readonly forward: Peer | null;
+  readonly proofs: ProofMemory;
+  /** Null where proofs need no nonce. */
+  readonly nonces: ProofNonces | null;
+  readonly challenge: Challenge;
+  /** Null where the entry serves none. */
+  readonly metadata: MetadataOptions | null;
+}
+
+/** An access token or a reference, with what was shown beside it. Whether the token is bound to that, the authority knows. */
+export type ShownCredential = ShownAccessToken | DeferredCredential;
+
+export interface ShownAccessToken {
+  readonly kind: 'access_token';
+  readonly token: string;
+  /** Verified for this request (RFC 9449 section 4.3); null where the token came as `Bearer`. */
+  readonly proof: ShownProof | null;
+  /** base64url SHA-256 of the client certificate; null where none was shown. */
+  readonly certificateS256: string | null;
+}
+
+export interface ShownProof extends VerifiedProof {
+  readonly compact: string;
+  readonly method: string;
+  readonly uri: string;
+}
+
+/** What a root is asked for. */
+export interface RootOrder {
+  readonly scopes: readonly string[];
+  /** Whether the root must not have served another request. */
+  readonly fresh: boolean;
+  /** RFC 9396 `authorization_details` as JSON text; absent or empty for none. */
+  readonly details?: string;
 }
 
 /** Roots from the authority, reused by the rules of WIRE section 1. */
 export interface RootSource {
   /** @throws {BehalfError} `entry_token_invalid` and what else the authority refuses with, `upstream_unavailable` */
-  forToken(token: string, scopes: readonly string[], fresh: boolean): Promise<VerifiedRoot> | VerifiedRoot;
+  forCredential(shown: ShownCredential, order: RootOrder): Promise<VerifiedRoot> | VerifiedRoot;
   forOwn(to: SpiffeId, scopes: readonly string[], fresh: boolean): Promise<VerifiedRoot> | VerifiedRoot;
 }

@@ -17,10 +17,11 @@ export function createCallHooks(env: CallEnvironment): CallHooks {
   return {
     onInbound: (head, peer) => started(env, judgeInbound(env, head, peer)),
     onOutbound: async (head, peer) => started(env, await judgeOutbound(env, head, peer)),
-    onEntry: async (head, address) => started(env, await judgeEntry(env, head, address)),
+    onEntry: async (head, from) => started(env, await judgeEntry(env, head, from)),
     onSend: (call, connection) => sendFields(env, call as MeshCall, connection),
     answerFields(call) {
-      const { slot } = call as MeshCall;
+      const { slot, proofNonce } = call as MeshCall;
+      if (proofNonce !== null) return ['dpop-nonce', proofNonce];
       return slot === null ? [] : ['delegation-slot', slot];
     },
     onPeerAnswer,

@@ -15,6 +15,8 @@ export interface MeshCall extends Call {
   traceId: string | null;
   /** Chain to acknowledge by slot on the answer. */
   slot: string | null;
+  /** Nonce for the client's next DPoP proof, for the answer (RFC 9449 section 8.2). */
+  proofNonce: string | null;
   outgoing: Outgoing | null;
   /** What a revocation can hit, for calls that run. */
   revocable: RevocableFacts | null;
@@ -41,18 +43,25 @@ export interface Outgoing {
   attempts: number;
 }
 
-export function newMeshCall(audience: Audience, record: HopRecord, nowS: number): MeshCall {
+export function newMeshCall(
+  audience: Audience,
+  record: HopRecord,
+  nowS: number,
+  challenge: Call['challenge'] = null,
+): MeshCall {
   return {
     audience,
     get hop() {
       return record.hop.hop;
     },
     end: null,
+    challenge,
     ending: null,
     records: [record],
     handle: null,
     traceId: null,
     slot: null,
+    proofNonce: null,
     outgoing: null,
     revocable: null,
     delegated: false,

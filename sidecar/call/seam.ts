@@ -77,13 +77,29 @@ export interface Call {
   readonly hop: string;
   /** Set by `wire/`: ends the running call with a code, in the form that its protocol has for that. */
   end: ((error: BehalfError) => void) | null;
+  /** Fields beside a refusal with that code to a client outside; null for other calls. */
+  readonly challenge: ((code: ErrorCode) => HeaderList) | null;
   /** Why it must end, also where that came up before `end` was set: whoever sets `end` looks here. */
   ending: BehalfError | null;
 }
 
+/** Where a request from outside comes from, as far as the listener knows (`listen/entry-from.ts`). */
+export interface EntryFrom {
+  /** Of the client; of the nearest proxy that is not ours, where such stand between. */
+  readonly address: string;
+  /** `https://host` as the client saw it; null where the request does not tell. UNTRUSTED, unless it is configured. */
+  readonly origin: string | null;
+  /** base64url SHA-256 of the certificate that the client proved to hold; null where it showed none. */
+  readonly certificateS256: string | null;
+  /** What a proxy of ours said that makes no sense; such a request is refused. */
+  readonly defect: BehalfError | null;
+}
+
 export type Verdict =
   | { readonly kind: 'forward'; readonly call: Call; readonly target: Target; readonly head: RequestHead }
-  | { readonly kind: 'refuse'; readonly call: Call; readonly error: BehalfError };
+  | { readonly kind: 'refuse'; readonly call: Call; readonly error: BehalfError }
+  /** Facts about the entry itself, such as its metadata: no call of anyone, and not on record. */
+  | { readonly kind: 'answer'; readonly head: AnswerHead; readonly body: Buffer };
 
 /** What became of a call when its answer's head, the refusal or the failure was known. */
 export interface Answered {
@@ -113,7 +129,7 @@ export interface CallHooks {
   /** A call of the own app; `peer` is null on the shared port, where the head's authority names it. */
   onOutbound(head: RequestHead, peer: Peer | null): Verdict | Promise<Verdict>;
   /** A request from outside the mesh. */
-  onEntry(head: RequestHead, address: string): Verdict | Promise<Verdict>;
+  onEntry(head: RequestHead, from: EntryFrom): Verdict | Promise<Verdict>;
   /** Fields for one attempt on one connection. @throws BehalfError: the call is refused with its code */
   onSend(call: Call, connection: SendFacts): HeaderList;
   /** Fields that go onto the answer of a call of `onInbound`, such as `Delegation-Slot`. */

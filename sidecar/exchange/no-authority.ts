@@ -6,7 +6,7 @@ export function createNoRoots(): Roots {
   const refuse = () =>
     Promise.reject(new BehalfError('upstream_unavailable', { to: 'authority', why: 'none is configured' }));
   return {
-    forToken: refuse,
+    forCredential: refuse,
     forOwn: refuse,
     revoke: () => undefined,
     clear: () => undefined,

@@ -11,9 +11,10 @@ import {
   type VerifiedRoot,
   verifyRoot,
 } from '../../delegation/index.ts';
+import { BehalfError } from '../../errors/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
 import type { OwnIdentity } from '../../identity/own/own-identity.ts';
-import type { RootSource } from '../call/environment.ts';
+import type { RootOrder, RootSource, ShownAccessToken } from '../call/environment.ts';
 import type { ExchangeOrder, ExchangeStream } from './exchange-stream.ts';
 
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
@@ -86,6 +87,11 @@ export function createRoots({ exchange, identity, nowS, reuseS, context }: Roots
     }
   }
 
+  function forToken(shown: ShownAccessToken, order: RootOrder): Promise<VerifiedRoot> | VerifiedRoot {
+    const exchanged = () => mint(orderOf(shown, order));
+    return order.fresh ? exchanged() : obtain(keyOf(shown, order), exchanged);
+  }
+
   function mayReuse({ root, sinceS }: Kept): boolean {
     const now = nowS();
     if (!(now - sinceS < reuseS() && root.expS - now > LEFT_S)) return false;
@@ -100,11 +106,15 @@ export function createRoots({ exchange, identity, nowS, reuseS, context }: Roots
   }
 
   return {
-    forToken(token, scopes, fresh) {
-      const order: ExchangeOrder = { subjectToken: token, subjectTokenType: ACCESS_TOKEN, scope: scopes.join(' ') };
-      if (fresh) return mint(order);
-      // The token itself is not kept: its hash names it.
-      return obtain(`token ${hash('sha256', token, 'base64url')} ${[...scopes].sort().join(' ')}`, () => mint(order));
+    forCredential(shown, order) {
+      switch (shown.kind) {
+        case 'access_token':
+          return forToken(shown, order);
+        case 'deferred':
+          throw new BehalfError('entry_token_invalid', { why: 'deferred work is not resumed here' });
+        default:
+          return shown satisfies never;
+      }
     },
     forOwn(to: SpiffeId, scopes, fresh) {
       if (fresh) return mintOwn(to, scopes);
@@ -119,4 +129,32 @@ export function createRoots({ exchange, identity, nowS, reuseS, context }: Roots
       for (const [key, { root }] of kept) if (root.expS <= nowS) kept.delete(key);
     },
   };
+}
+
+function orderOf({ token, proof, certificateS256 }: ShownAccessToken, { scopes, details }: RootOrder): ExchangeOrder {
+  return {
+    subjectToken: token,
+    subjectTokenType: ACCESS_TOKEN,
+    scope: scopes.join(' '),
+    ...(details === undefined ? {} : { authorizationDetails: details }),
+    ...(proof === null ? {} : { dpopProof: proof.compact, dpopMethod: proof.method, dpopUri: proof.uri }),
+    ...(certificateS256 === null ? {} : { clientCertificateS256: certificateS256 }),
+  };
+}
+
+/**
+ * INVARIANT: the key names the token *and what it was shown with*. The authority took the token bound as it is; who shows it with
+ * another key or certificate, or with none, has another name here and is asked about anew. So the entry need not know what a
+ * token is bound to: it checks each proof itself, and a root that is found was minted for that very key.
+ */
+function keyOf({ token, proof, certificateS256 }: ShownAccessToken, { scopes, details }: RootOrder): string {
+  // The token itself is not kept: its hash names it.
+  const parts = [
+    hash('sha256', token, 'base64url'),
+    proof?.thumbprint ?? '',
+    certificateS256 ?? '',
+    [...scopes].sort().join(' '),
+    details ?? '',
+  ];
+  return `token ${JSON.stringify(parts)}`;
 }

@@ -48,6 +48,15 @@ const ROUTE_OVERRIDES: readonly string[] = [
   'x-rewrite-url',
 ];
 
+/** What a proxy with TLS before us says of the client's certificate (RFC 9440); read at the entry, and never passed on. */
+const PROXY_FACTS: readonly string[] = ['client-cert', 'client-cert-chain'];
+
+/** Whether a field is a proxy's word about a certificate, in any spelling that an app may fold to it. */
+export function isProxyFact(name: string): boolean {
+  for (const own of PROXY_FACTS) if (isSpelledLike(name, own)) return true;
+  return false;
+}
+
 /** The list without fields that override what was judged; the same list where there are none, as nearly always. */
 export function stripRouteOverrides(headers: HeaderList): HeaderList {
   for (let i = 0; i < headers.length; i += 2) {

@@ -4,7 +4,7 @@
  * `trust_unavailable`. Nothing is forwarded from here, so nothing escapes the record: each refusal is handed over to be
  * recorded once there is an identity to report with.
  */
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { BehalfError } from '../../errors/index.ts';
 import type { ResolvedSidecarConfig } from '../config.ts';
@@ -15,6 +15,7 @@ import { createHttp1Server } from '../wire/http1/server.ts';
 import { takeHttp2 } from '../wire/http2/server.ts';
 import { refusalAnswer } from '../wire/refusal.ts';
 import { afterFirstBytes } from './first-bytes.ts';
+import type { ServedPort } from './plain.ts';
 
 /** A connection is held this long for the sidecar to become able to judge. */
 const HOLD_MS = 10_000;
@@ -22,16 +23,9 @@ const HOLD_MS = 10_000;
 const MAX_HELD = 1_024;
 
 /** A port that takes connections; who they go to is said later. */
-export interface HeldPort {
-  /** The address taken, `host:port`. */
-  readonly address: string;
-  readonly server: Server;
-  /** Hands over what is held and all that connects from now on. Once. */
-  serve(onConnection: (socket: Socket) => void): void;
+export interface HeldPort extends ServedPort {
   /** Addresses of connections that were answered `trust_unavailable` so far; taken once. */
   takeRefused(): readonly string[];
-  /** Closes the port and what is held. */
-  close(): void;
 }
 
 /** The ports of one sidecar that its app calls. */

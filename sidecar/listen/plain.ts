@@ -1,8 +1,8 @@
 /**
- * A plain port that speaks HTTP/1.1 and HTTP/2 with prior knowledge (RFC 9113 section 3.3), told apart by the first bytes:
- * the app's own ports, and the entry listener.
+ * A port that speaks HTTP/1.1 and HTTP/2, told apart by the first bytes, whatever ALPN has said (RFC 9113 section 3.4): the app's
+ * own ports, and the entry listener, which may have TLS below.
  */
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { BehalfError } from '../../errors/index.ts';
 import type { ConnectionRefusal } from '../call/seam.ts';
@@ -12,7 +12,6 @@ import { createHttp1Server } from '../wire/http1/server.ts';
 import { type Http2Connection, RESETS_OF_ONE_CLIENT, takeHttp2 } from '../wire/http2/server.ts';
 import { refusalAnswer } from '../wire/refusal.ts';
 import { afterFirstBytes } from './first-bytes.ts';
-import type { HeldPort } from './held-port.ts';
 import type { UidGuard } from './uid-guard.ts';
 
 /** Connections at once; further ones are closed unanswered. */
@@ -20,9 +19,19 @@ const MAX_CONNECTIONS = 8_192;
 /** As HTTP/1.1 keeps them. */
 const IDLE_MS = 75_000;
 
+/** A port that is open: plain (`held-port.ts`), or with TLS (`entry-tls.ts`). */
+export interface ServedPort {
+  /** The address taken, `host:port`. */
+  readonly address: string;
+  readonly server: Server;
+  /** Hands over what connects from now on. Once. */
+  serve(onConnection: (socket: Socket) => void): void;
+  close(): void;
+}
+
 export interface PlainListenerOptions {
   /** Closed with the listener. */
-  readonly port: HeldPort;
+  readonly port: ServedPort;
   readonly kind: 'local' | 'entry';
   readonly guard: UidGuard;
   onRequest(asker: Asker, socket: Socket): void;

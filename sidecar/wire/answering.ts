@@ -41,8 +41,8 @@ export interface Answering {
   openingEvent(run: Running): void;
 }
 
-export function createAnswering({ hooks, showInnerCodes, challenge, onClosed, log }: AnsweringOptions): Answering {
-  const refusals = createRefuser({ showInnerCodes, challenge });
+export function createAnswering({ hooks, showInnerCodes, onClosed, log }: AnsweringOptions): Answering {
+  const refusals = createRefuser({ showInnerCodes });
 
   function sendRefusal(asker: Asker, call: Call | null, error: BehalfError): void {
     try {

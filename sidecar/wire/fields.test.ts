@@ -71,7 +71,7 @@ test('every code is said over gRPC and HTTP so that it can be read back', () => 
 });
 
 test('a client outside sees delegation_refused for inner codes, its own mistakes and calls to come back as they are', () => {
-  const refuser = createRefuser({ showInnerCodes: false, challenge: () => [] });
+  const refuser = createRefuser({ showInnerCodes: false });
   const seen = (code: ErrorCode) => {
     let body = '';
     const asker = {
@@ -81,7 +81,11 @@ test('a client outside sees delegation_refused for inner codes, its own mistakes
         body = sent.toString();
       },
     };
-    refuser.send(asker as never, { audience: 'outside', hop: 'h', end: null, ending: null }, new BehalfError(code));
+    refuser.send(
+      asker as never,
+      { audience: 'outside', hop: 'h', end: null, ending: null, challenge: null },
+      new BehalfError(code),
+    );
     return (JSON.parse(body) as { code: string }).code;
   };
   for (const inner of [

@@ -66,8 +66,6 @@ function hideInner(error: BehalfError): BehalfError {
 /** What `createRefuser` needs to know of the sidecar's entry. */
 export interface RefuserOptions {
   readonly showInnerCodes: boolean;
-  /** Fields beside a refusal of that code to a client outside: `WWW-Authenticate`. */
-  challenge(code: ErrorCode): HeaderList;
 }
 
 export interface Refuser {
@@ -77,14 +75,14 @@ export interface Refuser {
   status(asker: Asker, call: Call, error: BehalfError): number;
 }
 
-export function createRefuser({ showInnerCodes, challenge }: RefuserOptions): Refuser {
+export function createRefuser({ showInnerCodes }: RefuserOptions): Refuser {
   function answerTo(asker: Asker, call: Call | null, error: BehalfError): RefusalAnswer {
     const outside = call?.audience === 'outside';
     return refusalAnswer(outside && !showInnerCodes ? hideInner(error) : error, {
       audience: call?.audience ?? 'app',
       protocol: asker.head.protocol,
       hop: call?.hop ?? null,
-      fields: outside ? challenge(error.code) : [],
+      fields: call?.challenge?.(error.code) ?? [],
     });
   }
   return {

@@ -58,6 +58,11 @@ export function createRelay(options: RelayOptions): Relay {
       return;
     }
     const verdict = await judge();
+    if (verdict.kind === 'answer') {
+      asker.sendWhole(verdict.head, verdict.body);
+      if (asker.hasBody) asker.dropBody();
+      return;
+    }
     if (verdict.kind === 'refuse') {
       await refuse(asker, verdict.call, verdict.error, 'refused', false);
       hooks.onEnd(verdict.call, null);
