@@ -11,7 +11,6 @@ import type { DeferredCredential } from './credentials.ts';
 import type { DecisionCache } from './decisions.ts';
 import type { LinkCache } from './links.ts';
 import type { ProofNonces } from './proof-nonces.ts';
-import type { MetadataOptions } from './resource-metadata.ts';
 import type { Peer } from './seam.ts';
 import type { RunningCalls } from './streams.ts';
 import type { VerificationLimits } from './verification-limits.ts';
@@ -48,6 +47,12 @@ export interface EntryEnvironment {
   readonly challenge: Challenge;
   /** Null where the entry serves none. */
   readonly metadata: MetadataOptions | null;
+}
+
+/** How much the configuration lets the entry say of itself. */
+export interface MetadataOptions {
+  /** Whether a client's certificate can come in here: by TLS of our own, or by a proxy that is trusted. */
+  readonly certificates: boolean;
 }
 
 /** An access token or a reference, with what was shown beside it. Whether the token is bound to that, the authority knows. */

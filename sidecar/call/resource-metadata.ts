@@ -4,19 +4,13 @@
  */
 import { PROOF_ALGORITHMS } from '../../identity/dpop/index.ts';
 import { entryCeilingOf, serviceOf } from '../../policy/index.ts';
-import type { CallEnvironment } from './environment.ts';
+import type { CallEnvironment, MetadataOptions } from './environment.ts';
 import { pathOfTarget, type RequestHead } from './head.ts';
 import type { EntryFrom, Verdict } from './seam.ts';
 
 /** RFC 9728 section 3.1, for a resource identifier without a path. */
 export const METADATA_PATH = '/.well-known/oauth-protected-resource';
 const MAX_AGE_S = 60;
-
-/** How much the configuration lets the entry say of itself. */
-export interface MetadataOptions {
-  /** Whether a client's certificate can come in here: by TLS of our own, or by a proxy that is trusted. */
-  readonly certificates: boolean;
-}
 
 /** Whether the request asks for the metadata. */
 export function asksForMetadata({ method, target }: RequestHead): boolean {
