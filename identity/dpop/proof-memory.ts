@@ -7,8 +7,8 @@ import { BehalfError } from '../../errors/index.ts';
 import { PROOF_WINDOW_S, type VerifiedProof } from './proof.ts';
 
 /** Proofs remembered in all, and of one key, so that one client cannot take all the room. */
-export const MAX_PROOFS = 131_072;
-export const MAX_PROOFS_OF_A_KEY = 16_384;
+const MAX_PROOFS = 131_072;
+const MAX_PROOFS_OF_A_KEY = 16_384;
 
 export interface ProofMemory {
   /**
