@@ -64,6 +64,7 @@ export function testSnapshot(): PolicySnapshot {
       [ORDERS]: { name: 'orders', ...about, entry_ceiling: null, own: [{ to: INVENTORY, scopes: ['stock:read'] }] },
     },
     edges: [],
+    exits: {},
     cedar: { schema: '', policies: {} },
     settings: {
       root_reuse_s: 30,

@@ -9,7 +9,7 @@ import type { PolicyFiles } from './plan.ts';
 /** More than any policy has; a guard against the wrong folder. */
 const MAX_FILES = 500;
 const MAX_FILE_BYTES = 1_048_576;
-const WANTED = /\.(ya?ml|json|cedar|cedarschema|proto)$/;
+const WANTED = /\.(ya?ml|json|cedar|cedarschema|proto|pem)$/;
 
 /**
  * The texts of a policy folder by their path within it; a contract that stands beside its service's code has the path that
@@ -43,21 +43,25 @@ function readText(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
-/** What is wrong with `mesh.yaml`, and a contract that is missing, `buildSnapshot` says with file and line. */
+/** What is wrong with `mesh.yaml`, and a contract or a CA's certificate that is missing, `buildSnapshot` says with file and line. */
 function contractsOutside(mesh: string): readonly string[] {
-  let services: unknown;
+  let parts: readonly unknown[];
   try {
-    services = (parse(mesh) as { services?: unknown } | null)?.services;
+    const { services, exits } = (parse(mesh) ?? {}) as { services?: unknown; exits?: unknown };
+    parts = [services, exits];
   } catch {
     return [];
   }
-  if (typeof services !== 'object' || services === null) return [];
-  const named = Object.values(services).flatMap((service: unknown) => {
-    const { openapi, proto } = (service ?? {}) as { openapi?: unknown; proto?: unknown };
-    return [openapi, proto];
+  const named = parts.flatMap(membersOf).flatMap((part: unknown) => {
+    const { openapi, proto, tls } = (part ?? {}) as { openapi?: unknown; proto?: unknown; tls?: { ca?: unknown } };
+    return [openapi, proto, tls?.ca];
   });
   const outside = named.filter(
     (path): path is string => typeof path === 'string' && path.startsWith('../') && WANTED.test(path),
   );
   return [...new Set(outside)].slice(0, MAX_FILES);
+}
+
+function membersOf(value: unknown): readonly unknown[] {
+  return typeof value === 'object' && value !== null ? Object.values(value) : [];
 }

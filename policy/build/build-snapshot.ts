@@ -13,6 +13,7 @@ import { invalid } from '../snapshot/read-json.ts';
 import type { PolicySnapshot, SnapshotRoute } from '../snapshot/snapshot.ts';
 import { readCedarFiles } from './cedar-files.ts';
 import { checkCedarNames } from './cedar-names.ts';
+import type { MeshExit } from './mesh-exits.ts';
 import { MESH_FILE, type MeshFile, parseMeshFile, type RouteSource } from './mesh-file.ts';
 import { checkMeshReferences, checkRouteScopes, idOf, namesOf } from './references.ts';
 import { atWrittenPlaces } from './written-places.ts';
@@ -41,6 +42,12 @@ export function buildSnapshot({ files, number, issuedAtS }: PolicySource): Polic
   const ownSchema = Object.hasOwn(files, SCHEMA_FILE) ? { file: SCHEMA_FILE, text: files[SCHEMA_FILE] ?? '' } : null;
   const toId = (nameOrId: string): string => idOf(names.all, nameOrId);
   const issuedAt = Math.floor(issuedAtS);
+  const exitJson = ({ name, from, routes, caFile, ...exit }: MeshExit) => ({
+    ...exit,
+    from: from.map(toId),
+    routes: readRoutes(files, routes, { mesh, at: `exits.${name}`, scopes: names.scopes }),
+    tls: exit.tls === null ? null : { ...exit.tls, ca: caFile === null ? null : caOf(files, caFile, mesh, name) },
+  });
   const json = {
     version: 1,
     number,
@@ -51,7 +58,10 @@ export function buildSnapshot({ files, number, issuedAtS }: PolicySource): Polic
     services: Object.fromEntries(
       mesh.services.map(({ id, routes, ...service }) => [
         id,
-        { ...service, routes: readRoutes(files, routes, { mesh, service: service.name, scopes: names.scopes }) },
+        {
+          ...service,
+          routes: readRoutes(files, routes, { mesh, at: `services.${service.name}`, scopes: names.scopes }),
+        },
       ]),
     ),
     workloads: Object.fromEntries(
@@ -68,6 +78,7 @@ export function buildSnapshot({ files, number, issuedAtS }: PolicySource): Polic
       next: next?.map(toId) ?? null,
       min_context: minContext,
     })),
+    exits: Object.fromEntries(mesh.exits.map((exit) => [exit.name, exitJson(exit)])),
     cedar: {
       schema: schemaWith(ownSchema?.text ?? ''),
       policies: Object.fromEntries(policies.map(({ id, text }) => [id, text])),
@@ -85,8 +96,8 @@ export function buildSnapshot({ files, number, issuedAtS }: PolicySource): Polic
 
 interface RoutesFor {
   readonly mesh: MeshFile;
-  /** Name of the service. */
-  readonly service: string;
+  /** Whose they are, such as `services.orders`. */
+  readonly at: string;
   /** The catalogue. */
   readonly scopes: readonly string[];
 }
@@ -94,11 +105,11 @@ interface RoutesFor {
 function readRoutes(
   files: PolicySource['files'],
   source: RouteSource,
-  { mesh, service, scopes }: RoutesFor,
+  { mesh, at: owner, scopes }: RoutesFor,
 ): readonly SnapshotRoute[] {
   if (source.kind === 'routes') return source.routes;
   const { file, kind } = source;
-  const text = fileOf(files, file, () => ({ place: mesh.place, at: `services.${service}.${kind}` }));
+  const text = fileOf(files, file, () => ({ place: mesh.place, at: `${owner}.${kind}` }));
   if (kind === 'proto') {
     return inFile({ file, lineOf: () => null }, () => {
       const routes = routesFromProto(text);
@@ -114,6 +125,10 @@ function readRoutes(
       return route;
     }),
   );
+}
+
+function caOf(files: PolicySource['files'], file: string, { place }: MeshFile, exit: string): string {
+  return fileOf(files, file, () => ({ place, at: `exits.${exit}.tls.ca` }));
 }
 
 function cedarFilesOf(files: PolicySource['files']): ReadonlyMap<string, string> {

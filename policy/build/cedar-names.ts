@@ -16,7 +16,7 @@ interface EntityLiteral {
 }
 
 /**
- * Holds the literals of types `Workload`, `Service` and `Route` against the snapshot.
+ * Holds the literals of types `Workload`, `Service`, `Route`, `Exit` and `ExitRoute` against the snapshot.
  * @throws {BehalfError} `snapshot_invalid`, with file, line, the policy's id, and what was probably meant
  */
 export function checkCedarNames(
@@ -27,6 +27,10 @@ export function checkCedarNames(
   const routes = Object.entries(snapshot.services).flatMap(([id, service]) =>
     service.routes.map((route) => `${id} ${routeName(route)}`),
   );
+  const exits = Object.keys(snapshot.exits);
+  const exitRoutes = Object.entries(snapshot.exits).flatMap(([name, exit]) =>
+    exit.routes.map((route) => `${name} ${routeName(route)}`),
+  );
   for (const policy of policies) {
     // Annotations are free text, and may look like an entity.
     const { annotations: _, ...body } = policy.json;
@@ -35,6 +39,10 @@ export function checkCedarNames(
       if (literal.type === `${NAMESPACE}::Service`) checkId(policy, literal, services, 'service');
       if (literal.type === `${NAMESPACE}::Route` && !routes.includes(literal.id))
         throw defect(policy, literal, 'route of a service', nearestName(literal.id, routes));
+      if (literal.type === `${NAMESPACE}::Exit` && !exits.includes(literal.id))
+        throw defect(policy, literal, 'exit', nearestName(literal.id, exits));
+      if (literal.type === `${NAMESPACE}::ExitRoute` && !exitRoutes.includes(literal.id))
+        throw defect(policy, literal, 'route of an exit', nearestName(literal.id, exitRoutes));
     }
   }
 }

@@ -12,6 +12,8 @@
  *       storefront: { owner: team-web, reason: web shop, entry: { ceiling: ["orders:read"] } }
  *     edges:
  *       - { from: storefront, to: orders, narrowTo: ["orders:read"], maxDepth: 3, next: [payments], minContext: context }
+ *     exits:
+ *       bank: { owner: team-payments, reason: card payments, origin: "https://api.bank.example", from: [payments] }
  *     settings: { minContext: baggage, rootReuseS: 30, maxStalenessS: { authority: 30, ca: 300 }, streamMaxAgeS: 3600, validForS: 2592000 }
  */
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../identity/index.ts';
@@ -35,6 +37,7 @@ import {
   type SnapshotRoute,
   type SnapshotSettings,
 } from '../snapshot/snapshot.ts';
+import { type MeshExit, readMeshExit } from './mesh-exits.ts';
 import { type FilePlace, inFile, readYamlFile } from './yaml-file.ts';
 
 export const MESH_FILE = 'mesh.yaml';
@@ -78,6 +81,7 @@ export interface MeshFile {
     readonly next: readonly string[] | null;
     readonly minContext: ContextWay | null;
   }[];
+  readonly exits: readonly MeshExit[];
   readonly settings: SnapshotSettings;
   /** How long a snapshot made now stands, in seconds. */
   readonly validForS: number;
@@ -108,7 +112,12 @@ export function parseMeshFile(text: string): MeshFile {
 }
 
 function readMesh(value: unknown): Omit<MeshFile, 'place'> {
-  const object = readObject(value, '', ['trustDomain', 'scopes', 'services', 'edges'], ['workloads', 'settings']);
+  const object = readObject(
+    value,
+    '',
+    ['trustDomain', 'scopes', 'services', 'edges'],
+    ['workloads', 'exits', 'settings'],
+  );
   const trustDomain = atPlace('trustDomain', () => parseTrustDomain(object.trustDomain));
   return {
     trustDomain,
@@ -134,6 +143,9 @@ function readMesh(value: unknown): Omit<MeshFile, 'place'> {
           edge.minContext === undefined ? null : readChoice(edge.minContext, join(at, 'minContext'), CONTEXT_WAYS),
       };
     }),
+    exits: readMap(object.exits ?? {}, 'exits').map(([name, value]) =>
+      readMeshExit(name, value, join('exits', name), readRouteSource),
+    ),
     ...readSettings(object.settings ?? {}),
   };
 }

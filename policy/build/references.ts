@@ -59,11 +59,21 @@ export function checkMeshReferences(mesh: MeshFile, names: MeshNames): void {
       checkScopes(scopes, one.scopes, `${at}.own[${index}].scopes`);
     });
   }
-  for (const { name, routes } of mesh.services) {
-    if (routes.kind !== 'routes') continue;
-    routes.routes.forEach((route, index) => {
-      checkRouteScopes(scopes, route, `services.${name}.routes[${index}]`);
+  for (const { name, from, own, token } of mesh.exits) {
+    const at = `exits.${name}`;
+    from.forEach((caller, index) => {
+      checkName(all, caller, `${at}.from[${index}]`, 'service or workload');
     });
+    checkScopes(scopes, own ?? [], `${at}.own.scopes`);
+    checkScopes(scopes, Object.keys(token?.scopes ?? {}), `${at}.token.scopes`);
+  }
+  for (const part of ['services', 'exits'] as const) {
+    for (const { name, routes } of mesh[part]) {
+      if (routes.kind !== 'routes') continue;
+      routes.routes.forEach((route, index) => {
+        checkRouteScopes(scopes, route, `${part}.${name}.routes[${index}]`);
+      });
+    }
   }
 }
 

@@ -27,7 +27,7 @@ export interface PolicySummary {
   readonly scopes: readonly string[];
   /** Ids of the Cedar policies. */
   readonly policies: readonly string[];
-  /** Scopes of the catalogue that no route needs or passes on, and no workload's own calls carry. */
+  /** Scopes of the catalogue that no route needs or passes on, no exit tells, and no workload's own calls carry. */
   readonly unusedScopes: readonly string[];
   /** Edges that no `permit` can ever allow, whatever is asked, as their heads fit none. */
   readonly deadEdges: readonly SummaryEdge[];
@@ -40,12 +40,16 @@ export interface SummaryEdge {
 
 /** Summarises a snapshot that was built. Conditions of policies are not looked into. */
 export function summarisePolicy(snapshot: PolicySnapshot): PolicySummary {
-  const { services, workloads, edges, cedar } = snapshot;
+  const { services, workloads, edges, exits, cedar } = snapshot;
   const nameOf = (id: string): string => (services[id] ?? workloads[id])?.name ?? id;
   const named = ({ from, to }: SnapshotEdge): SummaryEdge => ({ from: nameOf(from), to: nameOf(to) });
   const permits = Object.values(cedar.policies).flatMap(permitOf);
   const used = new Set([
     ...Object.values(services).flatMap(({ routes }) => routes.flatMap(({ scopes, passes }) => [...scopes, ...passes])),
+    ...Object.values(exits).flatMap(({ routes, token }) => [
+      ...routes.flatMap(({ scopes }) => scopes),
+      ...Object.keys(token?.scopes ?? {}),
+    ]),
     ...Object.values(workloads).flatMap(({ own }) => own.flatMap(({ scopes }) => scopes)),
   ]);
   return {

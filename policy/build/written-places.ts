@@ -77,6 +77,6 @@ function keyOf(at: string, mesh: MeshFile): string {
 function asWritten(members: string): string {
   return members
     .replace('entry_ceiling', 'entry.ceiling')
-    .replace(/^(\.routes\[\d+\])\.template$/, '$1.path')
+    .replace(/^((?:exits\.[a-z0-9.-]+)?\.routes\[\d+\])\.template$/, '$1.path')
     .replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }

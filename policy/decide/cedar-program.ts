@@ -21,7 +21,7 @@ import {
 import { BehalfError } from '../../errors/index.ts';
 import { parseSpiffeId } from '../../identity/index.ts';
 import { NAMESPACE } from '../model/base-schema.ts';
-import { CALL_ACTION, contextOf, routeEntity } from '../model/entities.ts';
+import { CALL_ACTION, contextOf, exitRouteEntity, routeEntity } from '../model/entities.ts';
 import type { PolicySnapshot, SnapshotRoute } from '../snapshot/snapshot.ts';
 import { type AskedFacts, factsAsked } from './asked-facts.ts';
 
@@ -36,6 +36,8 @@ export interface CedarProgram {
   readonly policies: Readonly<Record<string, string>>;
   /** What the policies can ask of the context of a call. */
   readonly asked: AskedFacts;
+  /** Whether the model has exits. */
+  readonly hasExits: boolean;
   /** Resource types that the schema declares, and whether each may stand in a `Service`. */
   readonly resourceTypes: ReadonlyMap<string, { readonly inService: boolean }>;
 }
@@ -54,7 +56,9 @@ type Question = Omit<StatefulAuthorizationCall, 'preparsedSchemaName' | 'prepars
 export function compileCedar({ schema, policies }: PolicySnapshot['cedar']): CedarProgram {
   const parsed = schemaToJson(schema);
   if (parsed.type === 'failure') throw cedarDefect('cedar.schema', parsed.errors);
-  checkModel(schema);
+  // Snapshots that were signed before there were exits have a model without them.
+  const hasExits = parsed.json[NAMESPACE]?.actions?.['exit'] !== undefined;
+  checkModel(schema, hasExits);
   checkValidation(validate({ schema, policies: { staticPolicies: policies }, validationSettings: { mode: 'strict' } }));
   const entityTypes = parsed.json[NAMESPACE]?.entityTypes ?? {};
   const program: CedarProgram = {
@@ -62,6 +66,7 @@ export function compileCedar({ schema, policies }: PolicySnapshot['cedar']): Ced
     schema,
     policies,
     asked: factsAsked(policies),
+    hasExits,
     resourceTypes: new Map(
       Object.entries(entityTypes)
         .filter(([name]) => !MODEL_TYPES.has(name))
@@ -101,7 +106,7 @@ function evaluationOf(answer: AuthorizationAnswer): Evaluation {
 }
 
 /** Types of the model that are no resource of an app's. */
-const MODEL_TYPES: ReadonlySet<string> = new Set(['Workload', 'Service', 'Route']);
+const MODEL_TYPES: ReadonlySet<string> = new Set(['Workload', 'Service', 'Route', 'Exit', 'ExitRoute']);
 
 function mayStandInService(type: EntityType<string>): boolean {
   return (
@@ -111,7 +116,7 @@ function mayStandInService(type: EntityType<string>): boolean {
 }
 
 /** INVARIANT: what `entities.ts` makes fits the schema, so that calls need not be held against it one by one. */
-function checkModel(schema: string): void {
+function checkModel(schema: string, hasExits: boolean): void {
   const id = parseSpiffeId('spiffe://model.example/check');
   const route: SnapshotRoute = {
     method: 'GET',
@@ -134,7 +139,10 @@ function checkModel(schema: string): void {
   };
   const context = checkParseContext({ context: contextOf(facts, id), schema, action: CALL_ACTION });
   if (context.type === 'failure') throw cedarDefect('cedar.schema', context.errors);
-  const entities = checkParseEntities({ entities: [routeEntity(id, { route, name: 'GET /' })], schema });
+  const named = { route, name: 'GET /' };
+  const made = [routeEntity(id, named)];
+  if (hasExits) made.push(exitRouteEntity('check', { origin: 'https://check.example', token: null }, named));
+  const entities = checkParseEntities({ entities: made, schema });
   if (entities.type === 'failure') throw cedarDefect('cedar.schema', entities.errors);
 }
 

@@ -7,6 +7,7 @@ import {
   type ContextWay,
   type PolicySnapshot,
   type SnapshotEdge,
+  type SnapshotExit,
   type SnapshotRoute,
   type SnapshotService,
   type SnapshotWorkload,
@@ -21,8 +22,15 @@ export interface CompiledSnapshot {
   readonly routes: ReadonlyMap<string, RouteTree>;
   /** By `<from> <to>`; SPIFFE IDs hold no space. */
   readonly edges: ReadonlyMap<string, SnapshotEdge>;
+  /** By name. */
+  readonly exits: ReadonlyMap<string, CompiledExit>;
   /** Services that have a route which demands something of its callers' links or roots (`route-demands.ts`). */
   readonly demanding: ReadonlySet<string>;
+}
+
+export interface CompiledExit {
+  readonly exit: SnapshotExit;
+  readonly tree: RouteTree;
 }
 
 /** A route that was found, with the service whose it is. */
@@ -35,23 +43,30 @@ export interface MatchedRoute extends NamedRoute {
  * @throws {BehalfError} `snapshot_invalid` for routes of one shape, and for Cedar that does not parse or validate
  */
 export function compileSnapshot(snapshot: PolicySnapshot): CompiledSnapshot {
+  const program = compileCedar(snapshot.cedar);
+  const exits = Object.entries(snapshot.exits);
+  if (exits.length > 0 && !program.hasExits)
+    throw new BehalfError('snapshot_invalid', { at: 'cedar.schema', why: 'has no action `exit`' });
   return {
     snapshot,
     number: snapshot.number,
     validUntilS: snapshot.valid_until,
-    program: compileCedar(snapshot.cedar),
-    routes: new Map(Object.entries(snapshot.services).map(([id, service]) => [id, routeTreeOf(id, service)])),
+    program,
+    routes: new Map(
+      Object.entries(snapshot.services).map(([id, { routes }]) => [id, routeTreeOf(`services.${id}`, routes)]),
+    ),
+    exits: new Map(exits.map(([name, exit]) => [name, { exit, tree: routeTreeOf(`exits.${name}`, exit.routes) }])),
     edges: new Map(snapshot.edges.map((edge) => [`${edge.from} ${edge.to}`, edge])),
     demanding: new Set(Object.keys(snapshot.services).filter((id) => snapshot.services[id]?.routes.some(isDemanding))),
   };
 }
 
-function routeTreeOf(id: string, { routes }: SnapshotService): RouteTree {
+function routeTreeOf(at: string, routes: readonly SnapshotRoute[]): RouteTree {
   try {
     return buildRouteTree(routes);
   } catch (cause) {
     if (!(cause instanceof BehalfError)) throw cause;
-    throw new BehalfError(cause.code, { at: `services.${id}`, ...cause.detail }, { cause });
+    throw new BehalfError(cause.code, { at, ...cause.detail }, { cause });
   }
 }
 

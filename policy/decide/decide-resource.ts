@@ -9,6 +9,7 @@ import {
   contextOf,
   type DelegationFacts,
   illFormedFact,
+  MODEL_ACTIONS,
   resourceEntity,
   serviceUid,
   workloadUid,
@@ -51,7 +52,8 @@ export function decideResource(compiled: CompiledSnapshot | null, request: Resou
   // An empty subject would own every resource whose owner is not named.
   if (facts.subject === '')
     return deny('request_malformed', { member: 'subject', why: 'a resource needs a delegation' });
-  if (action === 'call') return deny('request_malformed', { member: 'action', why: '`call` is for routes' });
+  if (MODEL_ACTIONS.includes(action))
+    return deny('request_malformed', { member: 'action', why: `\`${action}\` is for routes` });
   const defect = nameDefect(action, 'action') ?? nameDefect(resource.type, 'type') ?? nameDefect(resource.id, 'id');
   if (defect !== null) return defect;
   const illFormed = illFormedFact(facts);

@@ -35,10 +35,16 @@ const BASE_DECLARATIONS = `  // What the delegation of a call gives. Texts are e
   entity Service;
   // "<service> <METHOD> <template>".
   entity Route in [Service] { method: String, template: String, operation: String };
+  // A destination outside the mesh, by its name in mesh.yaml.
+  entity Exit;
+  // "<exit> <METHOD> <template>". \`audience\` is empty where calls carry no token.
+  entity ExitRoute in [Exit] { origin: String, audience: String, method: String, template: String, operation: String };
   // A resource of the app's own whose type is not declared. \`owner\` is empty where the app names none.
   entity Resource in [Service] { type: String, id: String, owner: String };
 
   action call appliesTo { principal: [Workload], resource: [Route], context: Delegation };
+  // \`peer\` is the caller itself: nobody else judges the call.
+  action exit appliesTo { principal: [Workload], resource: [ExitRoute], context: Delegation };
 `;
 
 /** The whole schema: ours and what the policy folder declares. */

@@ -2,6 +2,7 @@
 import type { CedarValueJson, Context, EntityJson, TypeAndId } from '@cedar-policy/cedar-wasm/nodejs';
 import type { SpiffeId } from '../../identity/index.ts';
 import type { NamedRoute } from '../routes/route-tree.ts';
+import type { SnapshotExit } from '../snapshot/snapshot.ts';
 import { NAMESPACE } from './base-schema.ts';
 
 /** What a delegation gives a decision. The same for roots, chains and central decisions. */
@@ -35,6 +36,11 @@ const uid = (type: string, id: string): TypeAndId => ({ type: `${NAMESPACE}::${t
 
 export const CALL_ACTION = uid('Action', 'call');
 
+export const EXIT_ACTION = uid('Action', 'exit');
+
+/** Actions that are the mesh's to ask for, never an app's. */
+export const MODEL_ACTIONS: readonly string[] = ['call', 'exit'];
+
 export function actionUid(name: string): TypeAndId {
   return uid('Action', name);
 }
@@ -53,6 +59,24 @@ export function routeEntity(service: SpiffeId, { route, name }: NamedRoute): Ent
     uid: uid('Route', `${service} ${name}`),
     attrs: { method: route.method, template: route.template, operation: route.operation },
     parents: [serviceUid(service)],
+  };
+}
+
+function exitUid(name: string): TypeAndId {
+  return uid('Exit', name);
+}
+
+/** The route of a destination outside as an entity within its exit. */
+export function exitRouteEntity(
+  exit: string,
+  { origin, token }: Pick<SnapshotExit, 'origin' | 'token'>,
+  { route, name }: NamedRoute,
+): EntityJson {
+  const { method, template, operation } = route;
+  return {
+    uid: uid('ExitRoute', `${exit} ${name}`),
+    attrs: { origin, audience: token?.audience ?? '', method, template, operation },
+    parents: [exitUid(exit)],
   };
 }
 

@@ -8,6 +8,7 @@ import { isReservedPath, parseSpiffeId, parseTrustDomain, type SpiffeId, trustDo
 import { isScopeToken } from '../model/scope-token.ts';
 import { readScopes } from '../routes/scopes.ts';
 import { MAX_TEMPLATE_LENGTH, parseTemplate } from '../routes/template.ts';
+import { checkExits, readExits } from './parse-exits.ts';
 import {
   invalid,
   join,
@@ -45,19 +46,24 @@ const MAX_NEXT_LENGTH = 512;
  * @throws {BehalfError} `snapshot_invalid`, with the place of the first defect
  */
 export function parseSnapshot(json: unknown): PolicySnapshot {
-  const object = readObject(json, '', [
-    'version',
-    'number',
-    'trust_domain',
-    'issued_at',
-    'valid_until',
-    'scopes',
-    'services',
-    'workloads',
-    'edges',
-    'cedar',
-    'settings',
-  ]);
+  const object = readObject(
+    json,
+    '',
+    [
+      'version',
+      'number',
+      'trust_domain',
+      'issued_at',
+      'valid_until',
+      'scopes',
+      'services',
+      'workloads',
+      'edges',
+      'cedar',
+      'settings',
+    ],
+    ['exits'],
+  );
   if (object.version !== 1) throw invalid('version', 'not 1');
   const trustDomain = atPlace('trust_domain', () => parseTrustDomain(object.trust_domain));
   const issuedAt = readInteger(object.issued_at, 'issued_at', 0, MAX_NUMBER);
@@ -71,6 +77,8 @@ export function parseSnapshot(json: unknown): PolicySnapshot {
     services: readById(object.services, 'services', trustDomain, readService),
     workloads: readById(object.workloads, 'workloads', trustDomain, readWorkload),
     edges: readList(object.edges, 'edges', readEdge),
+    // Absent in snapshots that were signed before there were exits.
+    exits: readExits(object.exits ?? {}, { id: readId, route: readRoute }),
     cedar: readCedar(object.cedar),
     settings: readSettings(object.settings),
   };
@@ -108,6 +116,7 @@ function checkReferences(snapshot: PolicySnapshot): void {
     if (edges.has(key)) throw invalid(place, 'stands twice');
     edges.add(key);
   });
+  checkExits(snapshot, checkScopes);
   for (const [id, workload] of Object.entries(snapshot.workloads)) {
     checkScopes(workload.entry_ceiling ?? [], `workloads.${id}.entry_ceiling`);
     const owns = new Set<string>();

@@ -72,6 +72,44 @@ export interface SnapshotEdge {
   readonly min_context: ContextWay | null;
 }
 
+/** What an exit's calls carry for the one outside: a token of our authority's for that audience (RFC 8693, RFC 9068). */
+export interface ExitToken {
+  /** `aud` of the token; one exit each, as users have a pseudonym an audience. */
+  readonly audience: string;
+  /** What each scope of the mesh is called there; a scope that does not stand here is not told. */
+  readonly scopes: { readonly [name: ScopeName]: string };
+  /** Longest life in seconds; never longer than what is left of the chain. */
+  readonly ttl_s: number;
+  /** Whether the token names the workloads of the chain (`act`, RFC 8693 section 4.1). */
+  readonly actor: boolean;
+}
+
+/** How the one outside proves itself; absent for an origin without TLS. */
+export interface ExitTls {
+  /** PEM of the only CAs that count; null: those of the machine. */
+  readonly ca: string | null;
+  /** Name that its certificate has to have; null: the origin's host. */
+  readonly server_name: string | null;
+}
+
+/** A destination outside the mesh. A delegation never goes there, only what the exit says. */
+export interface SnapshotExit {
+  readonly owner: string;
+  readonly reason: string;
+  /** `https://host[:port]`, or `http://…`, which the policy folder has to allow by `plain`. */
+  readonly origin: string;
+  /** Workloads that may call it. */
+  readonly from: readonly SpiffeId[];
+  /** Operations that may be called; those of `security` scopes of the mesh. */
+  readonly routes: readonly SnapshotRoute[];
+  /** Scopes of calls on the workload's own authority, where a call names no request; null: there are none such. */
+  readonly own: readonly ScopeName[] | null;
+  /** Whether its name may stand for an address of loopback, link or a private network. */
+  readonly private_addresses: boolean;
+  readonly tls: ExitTls | null;
+  readonly token: ExitToken | null;
+}
+
 export interface SnapshotSettings {
   /** Seconds for which a root may be reused for the same presented credential; 0 to 30. */
   readonly root_reuse_s: number;
@@ -94,6 +132,8 @@ export interface PolicySnapshot {
   readonly services: { readonly [id: string]: SnapshotService };
   readonly workloads: { readonly [id: string]: SnapshotWorkload };
   readonly edges: readonly SnapshotEdge[];
+  /** By name. */
+  readonly exits: { readonly [name: string]: SnapshotExit };
   /** Cedar text: policies by id, and the schema in Cedar's human syntax. */
   readonly cedar: { readonly schema: string; readonly policies: { readonly [id: string]: string } };
   readonly settings: SnapshotSettings;

@@ -1,0 +1,90 @@
+/**
+ * Whether a workload may make one call to a destination outside the mesh. Nobody judges at the other end, so that the caller's
+ * sidecar asks here, and the authority again before it makes a token for there. Pure, and in the order of `decideCall`: the
+ * snapshot stands, the exit is this workload's, the route is known, the scopes cover it, Cedar permits (action `exit`).
+ */
+import type { SpiffeId } from '../../identity/index.ts';
+import {
+  contextOf,
+  type DelegationFacts,
+  EXIT_ACTION,
+  exitRouteEntity,
+  illFormedFact,
+  workloadUid,
+} from '../model/entities.ts';
+import { findRoute, type NamedRoute } from '../routes/route-tree.ts';
+import type { SnapshotExit } from '../snapshot/snapshot.ts';
+import { evaluate } from './cedar-program.ts';
+import type { CompiledSnapshot } from './compile.ts';
+import { type Decision, decisionOf, deny, staleness } from './decide-call.ts';
+
+export interface ExitRequest {
+  readonly nowS: number;
+  /** The workload that calls. */
+  readonly caller: SpiffeId;
+  /** Name of the exit. */
+  readonly exit: string;
+  /** What `matchExitRoute` gave. */
+  readonly route: NamedRoute | null;
+  readonly facts: DelegationFacts;
+}
+
+/** An exit by its name, where this workload may use it; null for all others alike. */
+export function exitOf(compiled: CompiledSnapshot, caller: SpiffeId, name: string): SnapshotExit | null {
+  const exit = compiled.exits.get(name)?.exit;
+  return exit?.from.includes(caller) ? exit : null;
+}
+
+/** The name of the exit of this workload that an authority (`host[:port]`, lower case) means: its name, or that of its origin. */
+export function exitNamed(compiled: CompiledSnapshot, caller: SpiffeId, authority: string): string | null {
+  for (const [name, { exit }] of compiled.exits) {
+    if (!exit.from.includes(caller)) continue;
+    const { host, hostname } = new URL(exit.origin);
+    const colon = authority.lastIndexOf(':');
+    if (authority === name || authority === host || authority.slice(0, colon < 0 ? undefined : colon) === name)
+      return name;
+    if (authority === hostname) return name;
+  }
+  return null;
+}
+
+/**
+ * The route of an exit that a method and a path without query belong to, or null.
+ * @throws {BehalfError} `request_malformed` for a path that routers might read differently
+ */
+export function matchExitRoute(
+  compiled: CompiledSnapshot,
+  exit: string,
+  method: string,
+  path: string,
+): NamedRoute | null {
+  const tree = compiled.exits.get(exit)?.tree;
+  return tree === undefined ? null : findRoute(tree, method, path);
+}
+
+/** Decides one call. Never throws: what cannot be judged is denied. */
+export function decideExit(
+  compiled: CompiledSnapshot | null,
+  { nowS, caller, exit: name, route, facts }: ExitRequest,
+): Decision {
+  const stale = staleness(compiled, nowS);
+  if (compiled === null || stale !== null) return stale ?? deny('snapshot_stale');
+  const exit = exitOf(compiled, caller, name);
+  if (exit === null) return deny('policy_denied', { why: 'no exit', from: caller, exit: name });
+  if (facts.own && exit.own === null)
+    return deny('policy_denied', { why: 'the exit is not for own calls', exit: name });
+  if (route === null) return deny('route_unknown', { exit: name });
+  const missing = route.route.scopes.filter((scope) => !facts.scopes.includes(scope));
+  if (missing.length > 0) return deny('insufficient_scope', { exit: name, route: route.name, missing });
+  const illFormed = illFormedFact(facts);
+  if (illFormed !== null) return deny('request_malformed', { member: illFormed, why: 'not well-formed Unicode' });
+  const entity = exitRouteEntity(name, exit, route);
+  const question = {
+    principal: workloadUid(caller),
+    action: EXIT_ACTION,
+    resource: entity.uid,
+    context: contextOf(facts, caller),
+    entities: [entity],
+  };
+  return decisionOf(evaluate(compiled.program, question, { checked: false }), { exit: name, route: route.name });
+}
