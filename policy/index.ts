@@ -15,7 +15,6 @@ export {
   serviceOf,
 } from './decide/compile.ts';
 export { type CallRequest, type Decision, decideCall } from './decide/decide-call.ts';
-export { decideExit, type ExitRequest, exitNamed, exitOf, matchExitRoute } from './decide/decide-exit.ts';
 export { type AppResource, decideResource, type ResourceRequest } from './decide/decide-resource.ts';
 export { decisionKey } from './decide/decision-key.ts';
 export { type CallExplanation, explainCall, type PolicyDescription, routeNamed } from './decide/explain-call.ts';

@@ -86,6 +86,9 @@ function writeHop(writer: Writer, hop: Hop): Writer {
   for (const actor of hop.actors) writer.uint32(250).string(wellFormed(actor));
   if (hop.traceId.length !== 0) writer.uint32(258).bytes(hop.traceId);
   if (hop.outsideTraceId.length !== 0) writer.uint32(266).bytes(hop.outsideTraceId);
+  if (hop.exit !== '') writer.uint32(274).string(wellFormed(hop.exit));
+  if (hop.audience !== '') writer.uint32(282).string(wellFormed(hop.audience));
+  if (hop.tokenJti !== '') writer.uint32(290).string(wellFormed(hop.tokenJti));
   return writer;
 }
 

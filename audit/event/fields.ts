@@ -13,7 +13,7 @@ export interface Field {
 }
 
 /** Names of enum values, by their number. */
-export const SIDES: readonly Side[] = ['SIDE_UNSPECIFIED', 'SIDE_CALLER', 'SIDE_CALLEE', 'SIDE_ENTRY'];
+export const SIDES: readonly Side[] = ['SIDE_UNSPECIFIED', 'SIDE_CALLER', 'SIDE_CALLEE', 'SIDE_ENTRY', 'SIDE_EXIT'];
 export const OUTCOMES: readonly Outcome[] = [
   'OUTCOME_UNSPECIFIED',
   'OUTCOME_FORWARDED',
@@ -75,6 +75,9 @@ const HOP_FIELDS = fields(
   'actors:strings',
   'traceId:bytes',
   'outsideTraceId:bytes',
+  'exit:string',
+  'audience:string',
+  'tokenJti:string',
 );
 
 const HOP_END_FIELDS = fields(
@@ -145,6 +148,23 @@ export const BODIES: {
   revocation: {
     number: 12,
     fields: fields('kind:string', 'value:string', 'number:uint', 'by:string', 'reason:string'),
+  },
+  tokenIssued: {
+    number: 14,
+    fields: fields(
+      'exit:string',
+      'audience:string',
+      'workload:string',
+      'jti:string',
+      'code:string',
+      'scope:string',
+      'outsideScope:string',
+      'expiresS:uint',
+      'policies:strings',
+      'snapshotNumber:uint',
+      'txn:string',
+      'personal:personal',
+    ),
   },
 };
 

@@ -57,6 +57,9 @@ export function sampleHop(overrides: Partial<Hop> = {}): EventBody & { readonly 
       actors: [ORDERS],
       traceId: NONE,
       outsideTraceId: NONE,
+      exit: '',
+      audience: '',
+      tokenJti: '',
       ...overrides,
     },
   };

@@ -8,6 +8,7 @@ import type { Hop } from '../../proto/behalf/audit/v1/audit.ts';
 export const SIDE_CALLER_BIT = 1;
 export const SIDE_CALLEE_BIT = 2;
 const SIDE_ENTRY_BIT = 4;
+const SIDE_EXIT_BIT = 8;
 
 /** How long the other side may take before the hop counts as one-sided. Delivery takes well under a second. */
 export const OVERDUE_US = 30_000_000;
@@ -32,6 +33,9 @@ export function reportOf(hop: Hop, reporter: string): SideReport {
       return { side: SIDE_CALLEE_BIT, due: SIDE_CALLEE_BIT | SIDE_CALLER_BIT, denied };
     case 'SIDE_ENTRY':
       return { side: SIDE_ENTRY_BIT, due: SIDE_ENTRY_BIT, denied };
+    case 'SIDE_EXIT':
+      // Who is called stands outside the mesh, and reports nothing.
+      return { side: SIDE_EXIT_BIT, due: SIDE_EXIT_BIT, denied };
     case 'SIDE_UNSPECIFIED':
       return { side: 0, due: 0, denied };
     default:
@@ -41,7 +45,7 @@ export function reportOf(hop: Hop, reporter: string): SideReport {
 
 /** Whether the side that an event tells is its reporter's; else a third one could make a hop look whole, or denied. */
 export function isOwnSide({ side, caller, callee }: Hop, reporter: string): boolean {
-  return (side === 'SIDE_CALLER' ? caller : callee) === reporter;
+  return (side === 'SIDE_CALLER' || side === 'SIDE_EXIT' ? caller : callee) === reporter;
 }
 
 /** Whether the callee must have seen the call: not if the caller's own sidecar refused it, nor if it never got there for sure. */

@@ -179,3 +179,11 @@ test('a request with more events than a turn should take, or a chain beyond all 
     code: 'request_malformed',
   });
 });
+
+test('a call to the outside has one side only, that of its caller, and is whole with it', () => {
+  const { hop } = sampleHop({ side: 'SIDE_EXIT', callee: '', exit: 'bank' });
+  const report = reportOf(hop, ORDERS);
+  expect(report.due & ~report.side).toBe(0);
+  expect(report.side).not.toBe(0);
+  expect(reportOf(hop, PAYMENTS).side).toBe(0);
+});

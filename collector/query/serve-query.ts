@@ -21,6 +21,7 @@ const KINDS: Readonly<Record<string, number>> = {
   connection_refused: BODIES.connectionRefused.number,
   key: BODIES.key.number,
   revocation: BODIES.revocation.number,
+  token_issued: BODIES.tokenIssued.number,
 };
 
 /** Serves `behalf.audit.v1.AuditQuery`. `nowUs` is the collector's clock. */

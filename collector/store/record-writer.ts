@@ -170,7 +170,8 @@ export function createRecordWriter(database: DatabaseSync, nowUs: () => number):
     if (event.body === 'hop' && hop_id !== null) {
       const { side: bit, due, denied } = reportOf(event.hop, reporter);
       if (!isOwnSide(event.hop, reporter)) {
-        const claimed = event.hop.side === 'SIDE_CALLER' ? event.hop.caller : event.hop.callee;
+        const claimed =
+          event.hop.side === 'SIDE_CALLER' || event.hop.side === 'SIDE_EXIT' ? event.hop.caller : event.hop.callee;
         findings.foreignSide({ reporter, hopId: hop_id, claimed, nowUs: nowUs() });
       }
       statements.joinCall.run(hop_id, bit, due, denied ? 1 : 0, nowUs());

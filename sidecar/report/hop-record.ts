@@ -36,6 +36,10 @@ export interface HopRecord {
   /** Trace that begins at an entry, and the one from outside that it was begun instead of; hexadecimal, or empty. */
   traceId: string;
   outsideTraceId: string;
+  /** Of a call to the outside: the exit's name, and what the token that it carried was for. */
+  exit: string;
+  audience: string;
+  tokenJti: string;
   /** From `req_wl` to the one who calls. */
   actors: readonly string[];
   peerAddress: string;
@@ -76,6 +80,9 @@ export function newHopRecord({ side, caller, callee, method, protocol, hop }: Ne
     delegation: null,
     traceId: '',
     outsideTraceId: '',
+    exit: '',
+    audience: '',
+    tokenJti: '',
     actors: [],
     peerAddress: '',
     clock: null,
@@ -138,6 +145,9 @@ export function hopEvent(record: HopRecord, answered: Answered, refusedBy: strin
       actors: record.actors,
       traceId: Buffer.from(record.traceId, 'hex'),
       outsideTraceId: Buffer.from(record.outsideTraceId, 'hex'),
+      exit: record.exit,
+      audience: record.audience,
+      tokenJti: record.tokenJti,
     },
   };
 }

@@ -4,7 +4,7 @@
  */
 import { type Bidi, defineService, type Unary } from '../../../service.ts';
 
-export type Side = 'SIDE_UNSPECIFIED' | 'SIDE_CALLER' | 'SIDE_CALLEE' | 'SIDE_ENTRY';
+export type Side = 'SIDE_UNSPECIFIED' | 'SIDE_CALLER' | 'SIDE_CALLEE' | 'SIDE_ENTRY' | 'SIDE_EXIT';
 
 export type Outcome =
   | 'OUTCOME_UNSPECIFIED'
@@ -62,6 +62,9 @@ export interface Hop {
   readonly actors: readonly string[];
   readonly traceId: Buffer;
   readonly outsideTraceId: Buffer;
+  readonly exit: string;
+  readonly audience: string;
+  readonly tokenJti: string;
 }
 
 /** Closes a hop that went on after its head. */
@@ -141,6 +144,22 @@ export interface RevocationIssued {
   readonly reason: string;
 }
 
+/** The authority made a token for an audience outside the mesh, or refused to. */
+export interface TokenIssued {
+  readonly exit: string;
+  readonly audience: string;
+  readonly workload: string;
+  readonly jti: string;
+  readonly code: string;
+  readonly scope: string;
+  readonly outsideScope: string;
+  readonly expiresS: number;
+  readonly policies: readonly string[];
+  readonly snapshotNumber: number;
+  readonly txn: string;
+  readonly personal: Personal | null;
+}
+
 /** Root, links and WITs as received, with their signatures. */
 export interface ChainBody {
   /** First 16 bytes of SHA-256 over `behalf-slot-v1`, 0x00 and the three values, each after its u32be length (WIRE section 2). */
@@ -170,7 +189,8 @@ export type EventBody =
   | { readonly body: 'part'; readonly part: PartState }
   | { readonly body: 'connectionRefused'; readonly connectionRefused: ConnectionRefused }
   | { readonly body: 'key'; readonly key: KeyChanged }
-  | { readonly body: 'revocation'; readonly revocation: RevocationIssued };
+  | { readonly body: 'revocation'; readonly revocation: RevocationIssued }
+  | { readonly body: 'tokenIssued'; readonly tokenIssued: TokenIssued };
 
 /** One event of a reporter. */
 export type Event = EventBody & {
