@@ -14,8 +14,9 @@ import type { PolicySnapshot, SnapshotRoute } from '../snapshot/snapshot.ts';
 import { readCedarFiles } from './cedar-files.ts';
 import { checkCedarNames } from './cedar-names.ts';
 import type { MeshExit } from './mesh-exits.ts';
-import { MESH_FILE, type MeshFile, parseMeshFile, type RouteSource } from './mesh-file.ts';
+import { MESH_FILE, type MeshFile, parseMeshFile } from './mesh-file.ts';
 import { checkMeshReferences, checkRouteScopes, idOf, namesOf } from './references.ts';
+import type { RouteSource } from './route-source.ts';
 import { atWrittenPlaces } from './written-places.ts';
 import { type FilePlace, inFile, readYamlFile } from './yaml-file.ts';
 

@@ -14,6 +14,7 @@
  *
  * `plain: true` allows an origin without TLS, `privateAddresses: true` one on loopback or in a private network.
  */
+import type { TrustDomain } from '../../identity/index.ts';
 import { readScopes } from '../routes/scopes.ts';
 import { MAX_EXIT_TOKEN_TTL_S, readExitName, readOrigin } from '../snapshot/parse-exits.ts';
 import {
@@ -27,7 +28,7 @@ import {
   readText,
 } from '../snapshot/read-json.ts';
 import type { SnapshotRoute } from '../snapshot/snapshot.ts';
-import type { RouteSource } from './mesh-file.ts';
+import type { RouteSource } from './route-source.ts';
 
 /** As `SnapshotExit`, with what the folder's files and names have yet to become. */
 export interface MeshExit {
@@ -45,6 +46,7 @@ export interface MeshExit {
   readonly caFile: string | null;
   readonly token: {
     readonly audience: unknown;
+    readonly client_id: unknown;
     readonly scopes: { readonly [scope: string]: unknown };
     readonly ttl_s: number;
     readonly actor: boolean;
@@ -71,8 +73,19 @@ type ReadRoutes = (
   at: string,
 ) => RouteSource;
 
+/** What an exit shares with the rest of `mesh.yaml`. */
+export interface ExitParts {
+  readonly trustDomain: TrustDomain;
+  readonly readRoutes: ReadRoutes;
+}
+
 /** @throws {BehalfError} `snapshot_invalid` */
-export function readMeshExit(name: string, value: unknown, at: string, readRoutes: ReadRoutes): MeshExit {
+export function readMeshExit(
+  name: string,
+  value: unknown,
+  at: string,
+  { trustDomain, readRoutes }: ExitParts,
+): MeshExit {
   const object = readObject(
     value,
     at,
@@ -103,14 +116,20 @@ export function readMeshExit(name: string, value: unknown, at: string, readRoute
       ? null
       : { server_name: tls.serverName === undefined ? null : readText(tls.serverName, join(at, 'tls.serverName')) },
     caFile: tls.ca === undefined ? null : readText(tls.ca, join(at, 'tls.ca')),
-    token: object.token === undefined ? null : readToken(object.token, join(at, 'token')),
+    token: object.token === undefined ? null : readToken(object.token, join(at, 'token'), trustDomain),
   };
 }
 
-function readToken(value: unknown, at: string): MeshExit['token'] {
-  const { audience, scopes, ttlS, actor } = readObject(value, at, ['audience', 'scopes'], ['ttlS', 'actor']);
+function readToken(value: unknown, at: string, trustDomain: TrustDomain): MeshExit['token'] {
+  const { audience, clientId, scopes, ttlS, actor } = readObject(
+    value,
+    at,
+    ['audience', 'scopes'],
+    ['clientId', 'ttlS', 'actor'],
+  );
   return {
     audience,
+    client_id: clientId ?? trustDomain,
     scopes: Object.fromEntries(readMap(scopes, join(at, 'scopes'))),
     ttl_s: ttlS === undefined ? DEFAULT_TTL_S : readInteger(ttlS, join(at, 'ttlS'), 1, MAX_EXIT_TOKEN_TTL_S),
     actor: flag(actor, join(at, 'actor')),

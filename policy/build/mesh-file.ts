@@ -38,14 +38,10 @@ import {
   type SnapshotSettings,
 } from '../snapshot/snapshot.ts';
 import { type MeshExit, readMeshExit } from './mesh-exits.ts';
+import type { RouteSource } from './route-source.ts';
 import { type FilePlace, inFile, readYamlFile } from './yaml-file.ts';
 
 export const MESH_FILE = 'mesh.yaml';
-
-/** Where a service's routes come from. */
-export type RouteSource =
-  | { readonly kind: 'openapi' | 'proto'; readonly file: string }
-  | { readonly kind: 'routes'; readonly routes: readonly SnapshotRoute[] };
 
 export interface MeshService {
   readonly id: SpiffeId;
@@ -144,7 +140,7 @@ function readMesh(value: unknown): Omit<MeshFile, 'place'> {
       };
     }),
     exits: readMap(object.exits ?? {}, 'exits').map(([name, value]) =>
-      readMeshExit(name, value, join('exits', name), readRouteSource),
+      readMeshExit(name, value, join('exits', name), { trustDomain, readRoutes: readRouteSource }),
     ),
     ...readSettings(object.settings ?? {}),
   };

@@ -113,7 +113,13 @@ function certificateOf(pem: string): X509Certificate | null {
 }
 
 function readToken(value: unknown, place: string): ExitToken {
-  const { audience, scopes, ttl_s, actor } = readObject(value, place, ['audience', 'scopes', 'ttl_s', 'actor']);
+  const { audience, client_id, scopes, ttl_s, actor } = readObject(value, place, [
+    'audience',
+    'client_id',
+    'scopes',
+    'ttl_s',
+    'actor',
+  ]);
   const entries = readMap(scopes, join(place, 'scopes')).map(([scope, outside]) => {
     const at = join(join(place, 'scopes'), scope);
     if (typeof outside !== 'string' || !isScopeToken(outside)) throw invalid(at, 'not a scope-token');
@@ -121,6 +127,7 @@ function readToken(value: unknown, place: string): ExitToken {
   });
   return {
     audience: readAudience(audience, join(place, 'audience')),
+    client_id: readVisible(client_id, join(place, 'client_id')),
     scopes: Object.fromEntries(entries),
     ttl_s: readInteger(ttl_s, join(place, 'ttl_s'), 1, MAX_EXIT_TOKEN_TTL_S),
     actor: readBoolean(actor, join(place, 'actor')),
@@ -129,10 +136,15 @@ function readToken(value: unknown, place: string): ExitToken {
 
 /** Nothing in the mesh may take such a token for one of its own: no SPIFFE ID, which all audiences within are. */
 function readAudience(value: unknown, place: string): string {
-  const audience = readText(value, place, 512);
-  if (!/^[\x21-\x7e]+$/.test(audience)) throw invalid(place, 'not printable ASCII without spaces');
+  const audience = readVisible(value, place);
   if (/^spiffe:/i.test(audience)) throw invalid(place, 'is an audience within a mesh');
   return audience;
+}
+
+function readVisible(value: unknown, place: string): string {
+  const text = readText(value, place, 512);
+  if (!/^[\x21-\x7e]+$/.test(text)) throw invalid(place, 'not printable ASCII without spaces');
+  return text;
 }
 
 /** What exits refer to must be there. @throws {BehalfError} `snapshot_invalid` */

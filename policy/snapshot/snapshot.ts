@@ -76,6 +76,8 @@ export interface SnapshotEdge {
 export interface ExitToken {
   /** `aud` of the token; one exit each, as users have a pseudonym an audience. */
   readonly audience: string;
+  /** `client_id` of the token: by what name we are known there. It names no workload and no app of a user's. */
+  readonly client_id: string;
   /** What each scope of the mesh is called there; a scope that does not stand here is not told. */
   readonly scopes: { readonly [name: ScopeName]: string };
   /** Longest life in seconds; never longer than what is left of the chain. */
