@@ -15,7 +15,9 @@ createServer(async (incoming, answer) => {
     answer.on('close', () => clearInterval(ticker));
     return;
   }
-  const body = await text(incoming);
+  const body = await text(incoming).catch(() => null);
+  // Whoever sent it broke off, or was refused by what came after the head.
+  if (body === null) return;
   await sleep(Number(url.searchParams.get('sleep') ?? 0));
   answer.writeHead(200, { 'Content-Type': 'application/json' });
   answer.end(

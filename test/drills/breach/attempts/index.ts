@@ -1,0 +1,17 @@
+/** All attempts, in the order in which they are made: what changes the mesh for those after it comes last. */
+import type { Attempt } from '../attempt.ts';
+import { containAttempts } from './contain.ts';
+import { handleAttempts } from './handles.ts';
+import { headerAttempts } from './headers.ts';
+import { middleAttempts } from './middle.ts';
+import { partAttempts } from './parts.ts';
+import { peerAttempts } from './peers.ts';
+
+export const ALL_ATTEMPTS: readonly Attempt[] = [
+  ...middleAttempts,
+  ...headerAttempts,
+  ...handleAttempts,
+  ...peerAttempts,
+  ...partAttempts,
+  ...containAttempts,
+];

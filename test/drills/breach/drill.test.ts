@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { ALL_ATTEMPTS } from './attempts/index.ts';
+import { runDrill } from './drill.ts';
+
+/** About one in ten, of each kind of attacker; `npm run drill:breach` makes all. */
+const SOME = [
+  'middle-adds-a-scope',
+  'middle-drops-its-own-hop',
+  'middle-splices-another-user’s-root-under-front’s-link',
+  'header-chain-twice-with-another-user’s',
+  'facts-made-up-outside-with-underscores',
+  'stolen-handle-at-another-pod',
+  'stolen-chain-from-a-workload-that-may-call-back',
+  'root-presented-bare',
+  'access-token-traded-for-a-fresh-root-by-middle',
+];
+
+test('what an attacker tries is refused with its code, and succeeds with exactly that check off', async () => {
+  const attempts = ALL_ATTEMPTS.filter(({ name }) => SOME.includes(name));
+  const result = await runDrill(
+    attempts,
+    () => undefined,
+    () => undefined,
+  );
+  expect(result).toEqual({ drill: 'breach', tried: SOME.length, held: SOME.length, failed: [] });
+}, 120_000);
+
+test('every attempt has a name of its own and a check that it aims at', () => {
+  const names = ALL_ATTEMPTS.map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+  expect(names.length).toBeGreaterThanOrEqual(60);
+  expect(ALL_ATTEMPTS.filter(({ off }) => off.length === 0)).toEqual([]);
+});
