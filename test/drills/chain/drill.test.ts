@@ -5,7 +5,7 @@ import { verifyReference } from '../../chain-reference/verify.ts';
 import { compareMutations } from './compare-mutations.ts';
 import { feedParser } from './feed-parser.ts';
 
-const SEED = 'npm run test';
+const SEED = 'vitest';
 const COUNT = 5000;
 const mutate = createMutator(SEED);
 const cases = Array.from({ length: COUNT }, (_, i) => mutate(i));
