@@ -302,8 +302,15 @@ export const ERROR_TABLE = {
     'request',
     400,
     'INVALID_ARGUMENT',
-    'The request names authorization details, of which no type is taken.',
-    'Ask by scopes and leave `authorization_details` out.',
+    'The request names authorization details of a type that is not registered, or out of its type’s form.',
+    'See docs/rich-authorization.md for the types and their forms; register further ones in the policy.',
+  ),
+  details_exhausted: entry(
+    'request',
+    403,
+    'PERMISSION_DENIED',
+    'Too little is left of a spendable authorization detail, such as a payment’s limit.',
+    'Ask for less, or have the user consent to more; what was handed on is not given back.',
   ),
   route_unknown: entry(
     'request',

@@ -21,6 +21,7 @@ import { tokenExchange } from '../proto/behalf/authority/v1/authority.ts';
 import { type StateView, watchState } from '../state/index.ts';
 import { type ContextTable, createContextTable } from './call/context.ts';
 import { createDecisionCache } from './call/decisions.ts';
+import { createDetailShares } from './call/detail-shares.ts';
 import { createEntryEnvironment } from './call/entry-environment.ts';
 import type { CallEnvironment } from './call/environment.ts';
 import { createCallHooks } from './call/hooks.ts';
@@ -97,6 +98,7 @@ export function startFullMode({ config, identity, reporter, peerNamed, log, sign
     hopWindow: createHopWindow(),
     hopMinter: createHopMinter(randomBytes(HOP_PREFIX_BYTES)),
     links: createLinkCache(random),
+    shares: createDetailShares(),
     decisions: createDecisionCache(),
     running,
     roots,
@@ -148,6 +150,7 @@ export function startFullMode({ config, identity, reporter, peerNamed, log, sign
   const sweeper = setInterval(() => {
     env.chains.evictExpired(nowS());
     env.links.evictExpired(nowS());
+    env.shares.evictExpired(nowS());
     roots.evictExpired(nowS());
     env.hopWindow.forgetIdle(nowS());
   }, SWEEP_MS);

@@ -28,6 +28,7 @@ const user: DelegationFacts = {
   actors: [id('storefront'), id('orders')],
   depth: 2,
   own: false,
+  details: null,
 };
 
 function decide(caller: string, service: string, path: string, facts: Partial<DelegationFacts> = {}) {

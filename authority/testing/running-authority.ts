@@ -58,6 +58,7 @@ export function testSnapshot(): PolicySnapshot {
     issued_at: 0,
     valid_until: 4_102_444_800,
     scopes: { 'orders:read': { title: 'See your orders', description: 'What you ordered & when' } },
+    detail_types: [],
     services: {},
     workloads: {
       [STOREFRONT]: { name: 'storefront', ...about, entry_ceiling: ['orders:read', 'orders:write'], own: [] },

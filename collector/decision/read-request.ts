@@ -25,6 +25,7 @@ export function readFacts(request: DecideRequest, caller: SpiffeId): DelegationF
     actors: actors.length === 0 ? [caller] : actors.map((actor) => readId(actor, 'actors')),
     depth: request.depth,
     own: subject.startsWith('spiffe://'),
+    details: null,
   };
 }
 

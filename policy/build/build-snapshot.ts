@@ -56,6 +56,7 @@ export function buildSnapshot({ files, number, issuedAtS }: PolicySource): Polic
     issued_at: issuedAt,
     valid_until: issuedAt + mesh.validForS,
     scopes: mesh.scopes,
+    detail_types: mesh.detailTypes,
     services: Object.fromEntries(
       mesh.services.map(({ id, routes, ...service }) => [
         id,

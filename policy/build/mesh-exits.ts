@@ -66,6 +66,7 @@ const ANY_ROUTE: SnapshotRoute = {
   passes: [],
   fresh: false,
   bind: 'none',
+  details: [],
 };
 
 type ReadRoutes = (

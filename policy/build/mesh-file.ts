@@ -17,7 +17,7 @@
  *     settings: { minContext: baggage, rootReuseS: 30, maxStalenessS: { authority: 30, ca: 300 }, streamMaxAgeS: 3600, validForS: 2592000 }
  */
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../identity/index.ts';
-import { readScopes } from '../routes/scopes.ts';
+import { readDetailNames, readScopes } from '../routes/scopes.ts';
 import { atPlace, readEndpoint, readMethod } from '../snapshot/parse-snapshot.ts';
 import {
   invalid,
@@ -66,6 +66,8 @@ export interface MeshWorkload {
 export interface MeshFile {
   readonly trustDomain: TrustDomain;
   readonly scopes: unknown;
+  /** Types of details to register, as the snapshot has them. */
+  readonly detailTypes: unknown;
   readonly services: readonly MeshService[];
   readonly workloads: readonly MeshWorkload[];
   readonly edges: readonly {
@@ -112,12 +114,13 @@ function readMesh(value: unknown): Omit<MeshFile, 'place'> {
     value,
     '',
     ['trustDomain', 'scopes', 'services', 'edges'],
-    ['workloads', 'exits', 'settings'],
+    ['workloads', 'exits', 'settings', 'detailTypes'],
   );
   const trustDomain = atPlace('trustDomain', () => parseTrustDomain(object.trustDomain));
   return {
     trustDomain,
     scopes: object.scopes,
+    detailTypes: object.detailTypes ?? [],
     services: readMap(object.services, 'services').map(([name, value]) =>
       readService(name, value, join('services', name), trustDomain),
     ),
@@ -182,7 +185,12 @@ function readRouteSource(
 }
 
 function readMeshRoute(value: unknown, at: string): SnapshotRoute {
-  const object = readObject(value, at, ['method', 'path', 'scopes'], ['operation', 'passes', 'fresh', 'bind']);
+  const object = readObject(
+    value,
+    at,
+    ['method', 'path', 'scopes'],
+    ['operation', 'passes', 'fresh', 'bind', 'details'],
+  );
   const method = readMethod(object.method, join(at, 'method'));
   const template = readText(object.path, join(at, 'path'));
   return {
@@ -194,6 +202,7 @@ function readMeshRoute(value: unknown, at: string): SnapshotRoute {
     passes: readScopes(object.passes ?? [], join(at, 'passes')),
     fresh: object.fresh === undefined ? false : readBoolean(object.fresh, join(at, 'fresh')),
     bind: object.bind === undefined ? 'none' : readChoice(object.bind, join(at, 'bind'), ROUTE_BINDINGS),
+    details: readDetailNames(object.details ?? [], join(at, 'details')),
   };
 }
 

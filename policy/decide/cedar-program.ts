@@ -20,7 +20,7 @@ import {
 } from '@cedar-policy/cedar-wasm/nodejs';
 import { BehalfError } from '../../errors/index.ts';
 import { parseSpiffeId } from '../../identity/index.ts';
-import { NAMESPACE } from '../model/base-schema.ts';
+import { NAMESPACE, tellsDetails } from '../model/base-schema.ts';
 import { CALL_ACTION, contextOf, exitRouteEntity, routeEntity } from '../model/entities.ts';
 import type { PolicySnapshot, SnapshotRoute } from '../snapshot/snapshot.ts';
 import { type AskedFacts, factsAsked } from './asked-facts.ts';
@@ -126,6 +126,7 @@ function checkModel(schema: string, hasExits: boolean): void {
     passes: [],
     fresh: false,
     bind: 'none',
+    details: [],
   };
   const facts = {
     subject: '',
@@ -136,8 +137,13 @@ function checkModel(schema: string, hasExits: boolean): void {
     actors: [id],
     depth: 1,
     own: false,
+    details: ['payment'],
   };
-  const context = checkParseContext({ context: contextOf(facts, id), schema, action: CALL_ACTION });
+  const context = checkParseContext({
+    context: contextOf(facts, id, { tellsDetails: tellsDetails(schema) }),
+    schema,
+    action: CALL_ACTION,
+  });
   if (context.type === 'failure') throw cedarDefect('cedar.schema', context.errors);
   const named = { route, name: 'GET /' };
   const made = [routeEntity(id, named)];

@@ -1,6 +1,8 @@
 /** A snapshot made ready for deciding: Cedar parsed, routes in trees, edges indexed. Made once a snapshot, then read only. */
+import { BUILT_IN_DETAIL_TYPES, type DetailTypes, detailTypesOf } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
+import { tellsDetails } from '../model/base-schema.ts';
 import { buildRouteTree, findRoute, type NamedRoute, type RouteTree } from '../routes/route-tree.ts';
 import {
   CONTEXT_WAYS,
@@ -26,6 +28,10 @@ export interface CompiledSnapshot {
   readonly exits: ReadonlyMap<string, CompiledExit>;
   /** Services that have a route which demands something of its callers' links or roots (`route-demands.ts`). */
   readonly demanding: ReadonlySet<string>;
+  /** All types of `authorization_details` that are registered: those of the format and those of the policy. */
+  readonly detailTypes: DetailTypes;
+  /** Whether the policies' schema has the types of details; one of an older build has not. */
+  readonly tellsDetails: boolean;
 }
 
 export interface CompiledExit {
@@ -58,6 +64,8 @@ export function compileSnapshot(snapshot: PolicySnapshot): CompiledSnapshot {
     exits: new Map(exits.map(([name, exit]) => [name, { exit, tree: routeTreeOf(`exits.${name}`, exit.routes) }])),
     edges: new Map(snapshot.edges.map((edge) => [`${edge.from} ${edge.to}`, edge])),
     demanding: new Set(Object.keys(snapshot.services).filter((id) => snapshot.services[id]?.routes.some(isDemanding))),
+    detailTypes: detailTypesOf([...BUILT_IN_DETAIL_TYPES.values()], snapshot.detail_types),
+    tellsDetails: tellsDetails(snapshot.cedar.schema),
   };
 }
 

@@ -49,6 +49,8 @@ export function decideCall(compiled: CompiledSnapshot | null, request: CallReque
   if (route === null || route.service !== service) return deny('route_unknown', { service });
   const missing = route.route.scopes.filter((scope) => !facts.scopes.includes(scope));
   if (missing.length > 0) return deny('insufficient_scope', { route: route.name, missing });
+  const lacking = route.route.details.filter((type) => facts.details?.includes(type) === false);
+  if (lacking.length > 0) return deny('insufficient_scope', { route: route.name, details: lacking });
   const illFormed = illFormedFact(facts);
   if (illFormed !== null) return deny('request_malformed', { member: illFormed, why: 'not well-formed Unicode' });
   const entity = routeEntity(service, route);
@@ -59,7 +61,7 @@ export function decideCall(compiled: CompiledSnapshot | null, request: CallReque
         principal: workloadUid(caller),
         action: CALL_ACTION,
         resource: entity.uid,
-        context: contextOf(facts, caller),
+        context: contextOf(facts, caller, compiled),
         entities: [entity],
       },
       { checked: false },

@@ -52,6 +52,7 @@ const facts = (more: Partial<DelegationFacts> = {}): DelegationFacts => ({
   actors: [WEB],
   depth: 1,
   own: false,
+  details: null,
   ...more,
 });
 

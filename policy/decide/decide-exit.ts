@@ -76,6 +76,8 @@ export function decideExit(
   if (route === null) return deny('route_unknown', { exit: name });
   const missing = route.route.scopes.filter((scope) => !facts.scopes.includes(scope));
   if (missing.length > 0) return deny('insufficient_scope', { exit: name, route: route.name, missing });
+  const lacking = route.route.details.filter((type) => facts.details?.includes(type) === false);
+  if (lacking.length > 0) return deny('insufficient_scope', { exit: name, route: route.name, details: lacking });
   const illFormed = illFormedFact(facts);
   if (illFormed !== null) return deny('request_malformed', { member: illFormed, why: 'not well-formed Unicode' });
   const entity = exitRouteEntity(name, exit, route);
@@ -83,7 +85,7 @@ export function decideExit(
     principal: workloadUid(caller),
     action: EXIT_ACTION,
     resource: entity.uid,
-    context: contextOf(facts, caller),
+    context: contextOf(facts, caller, compiled),
     entities: [entity],
   };
   return decisionOf(evaluate(compiled.program, question, { checked: false }), { exit: name, route: route.name });

@@ -73,7 +73,7 @@ export function decideResource(compiled: CompiledSnapshot | null, request: Resou
         principal: workloadUid(caller),
         action: actionUid(action),
         resource: entity.uid,
-        context: contextOf(facts, caller),
+        context: contextOf(facts, caller, compiled),
         entities: [entity],
       },
       { checked: true },

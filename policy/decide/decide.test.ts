@@ -33,6 +33,7 @@ const user: DelegationFacts = {
   actors: [storefront],
   depth: 1,
   own: false,
+  details: null,
 };
 
 function call(

@@ -62,6 +62,7 @@ const facts: fc.Arbitrary<DelegationFacts> = fc.record({
   actors: oneOf([storefront], [storefront, inventory], [inventory]),
   depth: oneOf(0, 1, 2),
   own: fc.boolean(),
+  details: oneOf<readonly string[]>([], ['payment']),
 });
 const CONDITIONS = [
   'context.subject == "u:a"',
@@ -72,6 +73,7 @@ const CONDITIONS = [
   'context.actors.contains(Behalf::Workload::"spiffe://shop.example/inventory")',
   'context.depth < 2',
   'context.own',
+  'context.details.contains("payment")',
   'context.peer == principal',
   'principal == Behalf::Workload::"spiffe://shop.example/storefront"',
   'resource.operation == "createOrder"',
@@ -121,6 +123,7 @@ test('another user’s call has the same key where no policy asks who the user i
       actors: [],
       depth: 1,
       own: false,
+      details: [],
     };
     return decisionKey(compiled, storefront, route, { ...user, ...changes });
   };

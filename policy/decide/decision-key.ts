@@ -8,7 +8,8 @@ import type { CompiledSnapshot, MatchedRoute } from './compile.ts';
  * itself. Of the facts that Cedar alone reads it has those that some policy asks for: mostly not who the user is, so that every
  * user's calls share one decision.
  *
- * INVARIANT: every fact that `decideCall` reads stands in it. Caller, route (and so the service), depth, scopes and `own` always.
+ * INVARIANT: every fact that `decideCall` reads stands in it. Caller, route (and so the service), depth, scopes and `own` always,
+ * the types of details where the route demands some.
  */
 export function decisionKey(
   { program: { asked } }: CompiledSnapshot,
@@ -17,7 +18,7 @@ export function decisionKey(
   facts: DelegationFacts,
 ): string | null {
   if (illFormedFact(facts) !== null) return null;
-  const { subject, client, consent, purpose, scopes, actors, depth, own } = facts;
+  const { subject, client, consent, purpose, scopes, actors, depth, own, details } = facts;
   const is = (name: string): boolean => asked === 'all' || asked.has(name);
   return JSON.stringify([
     caller,
@@ -31,5 +32,6 @@ export function decisionKey(
     is('consent') ? consent : 0,
     is('purpose') ? purpose : 0,
     is('actors') ? actors : 0,
+    is('details') || route.route.details.length > 0 ? details : 0,
   ]);
 }

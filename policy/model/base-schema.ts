@@ -28,6 +28,8 @@ const BASE_DECLARATIONS = `  // What the delegation of a call gives. Texts are e
     peer: Workload,
     // Whether the workload calls on its own authority.
     own: Bool,
+    // Types of the authorization details that are left, as "payment".
+    details: Set<String>,
   };
 
   // By SPIFFE ID.
@@ -50,4 +52,9 @@ const BASE_DECLARATIONS = `  // What the delegation of a call gives. Texts are e
 /** The whole schema: ours and what the policy folder declares. */
 export function schemaWith(additions: string): string {
   return `namespace ${NAMESPACE} {\n${BASE_DECLARATIONS}\n${additions}\n}\n`;
+}
+
+/** Whether a schema, perhaps of an older build, lets policies ask for the types of details. */
+export function tellsDetails(schema: string): boolean {
+  return schema.includes('details: Set<String>');
 }

@@ -19,6 +19,8 @@ export interface DelegationFacts {
   readonly depth: number;
   /** Whether the workload acts on its own authority. */
   readonly own: boolean;
+  /** Types of the details that are left, each once; null where that is not known, and then not judged. */
+  readonly details: readonly string[] | null;
 }
 
 /**
@@ -29,6 +31,7 @@ export function illFormedFact(facts: DelegationFacts): string | null {
   for (const member of ['subject', 'client', 'consent', 'purpose'] as const) {
     if (!facts[member].isWellFormed()) return member;
   }
+  if (facts.details?.every((type) => type.isWellFormed()) === false) return 'details';
   return null;
 }
 
@@ -91,7 +94,11 @@ export function resourceEntity(
 }
 
 /** The context of one request; `peer` is the workload that mTLS proved. */
-export function contextOf(facts: DelegationFacts, peer: SpiffeId): Context {
+export function contextOf(
+  facts: DelegationFacts,
+  peer: SpiffeId,
+  { tellsDetails }: { readonly tellsDetails: boolean },
+): Context {
   return {
     subject: facts.subject,
     client: facts.client,
@@ -102,5 +109,6 @@ export function contextOf(facts: DelegationFacts, peer: SpiffeId): Context {
     depth: facts.depth,
     peer: { __entity: workloadUid(peer) },
     own: facts.own,
+    ...(tellsDetails ? { details: [...(facts.details ?? [])] } : {}),
   };
 }

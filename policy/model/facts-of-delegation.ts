@@ -13,5 +13,6 @@ export function factsOfDelegation(delegation: Delegation): DelegationFacts {
     actors: delegation.actors,
     depth: delegation.depth,
     own: delegation.sub.startsWith('spiffe://'),
+    details: [...new Set((delegation.authorizationDetails ?? []).map(({ type }) => type))],
   };
 }

@@ -6,12 +6,13 @@ import protobuf from 'protobufjs';
 import { BehalfError } from '../../errors/index.ts';
 import { invalid, readChoice } from '../snapshot/read-json.ts';
 import { ROUTE_BINDINGS, type SnapshotRoute } from '../snapshot/snapshot.ts';
-import { readScopes } from './scopes.ts';
+import { readDetailNames, readScopes } from './scopes.ts';
 
 const SCOPES = '(behalf.options.v1.scopes)';
 const PASSES = '(behalf.options.v1.passes)';
 const FRESH = '(behalf.options.v1.fresh)';
 const BIND = '(behalf.options.v1.bind)';
+const DETAILS = '(behalf.options.v1.details)';
 
 /**
  * The routes of every service in the text of one .proto file. Imports are not followed: names and options of services stand
@@ -59,6 +60,7 @@ function routeOf(service: protobuf.Service, method: protobuf.Method): SnapshotRo
     passes: readScopes(valuesOf(options, PASSES), `${at}.passes`),
     fresh: valuesOf(options, FRESH).at(-1) === true,
     bind: readChoice(valuesOf(options, BIND).at(-1) ?? 'none', `${at}.bind`, ROUTE_BINDINGS),
+    details: readDetailNames(valuesOf(options, DETAILS), `${at}.details`),
   };
 }
 

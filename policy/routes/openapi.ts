@@ -1,7 +1,7 @@
 /**
  * Routes of a service from its OpenAPI document (3.0 and 3.1): each operation's `security` requirement gives the scopes that
- * a call needs, `x-behalf: {passes, fresh, bind}` what it may hand on, whether a root is never reused for it, and what the last
- * link of a call has to be bound to.
+ * a call needs, `x-behalf: {passes, fresh, bind, details}` what it may hand on, whether a root is never reused for it, what the
+ * last link of a call has to be bound to, and of which types of details a call has to have an entry.
  *
  * Stricter than OpenAPI, because a snapshot says one thing only: an operation must say what it needs (`security: []` for
  * nothing), and alternatives are refused, as a route needs all of its scopes.
@@ -17,8 +17,8 @@ import {
   readObject,
   readText,
 } from '../snapshot/read-json.ts';
-import { ROUTE_BINDINGS, type RouteBinding, type SnapshotRoute } from '../snapshot/snapshot.ts';
-import { readScopes } from './scopes.ts';
+import { ROUTE_BINDINGS, type SnapshotRoute } from '../snapshot/snapshot.ts';
+import { readDetailNames, readScopes } from './scopes.ts';
 
 /** OpenAPI's operation keys (Path Item Object). */
 const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace'] as const;
@@ -70,6 +70,7 @@ function readOperation(
     passes: extension.passes,
     fresh: extension.fresh,
     bind: extension.bind,
+    details: extension.details,
   };
 }
 
@@ -84,13 +85,14 @@ function readSecurity(security: unknown, at: string): readonly string[] {
   return [...scopes];
 }
 
-function readExtension(value: unknown, at: string): { passes: readonly string[]; fresh: boolean; bind: RouteBinding } {
-  if (value === undefined) return { passes: [], fresh: false, bind: 'none' };
-  const { passes, fresh, bind } = readObject(value, at, [], ['passes', 'fresh', 'bind']);
+function readExtension(value: unknown, at: string): Pick<SnapshotRoute, 'passes' | 'fresh' | 'bind' | 'details'> {
+  if (value === undefined) return { passes: [], fresh: false, bind: 'none', details: [] };
+  const { passes, fresh, bind, details } = readObject(value, at, [], ['passes', 'fresh', 'bind', 'details']);
   return {
     passes: passes === undefined ? [] : readScopes(passes, join(at, 'passes')),
     fresh: fresh === undefined ? false : readBoolean(fresh, join(at, 'fresh')),
     bind: bind === undefined ? 'none' : readChoice(bind, join(at, 'bind'), ROUTE_BINDINGS),
+    details: details === undefined ? [] : readDetailNames(details, join(at, 'details')),
   };
 }
 

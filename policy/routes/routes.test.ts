@@ -16,6 +16,7 @@ const route = (method: string, template: string): SnapshotRoute => ({
   passes: [],
   fresh: false,
   bind: 'none',
+  details: [],
 });
 const routes = (...names: string[]): SnapshotRoute[] =>
   names.map((name) => route(name.split(' ')[0] ?? '', name.split(' ')[1] ?? ''));
@@ -223,7 +224,7 @@ const document = (operation: object, more: object = {}): object => ({
 test('an OpenAPI operation gives method, base path, scopes of all schemes, and x-behalf', () => {
   const operation = {
     security: [{ oauth: ['a', 'b'], key: [], other: ['a'] }],
-    'x-behalf': { passes: ['c'], fresh: true, bind: 'pod' },
+    'x-behalf': { passes: ['c'], fresh: true, bind: 'pod', details: ['payment'] },
   };
   expect(routesFromOpenApi(document(operation, { servers: [{ url: '/v1/' }, { url: 'https://h/v1' }] }))).toEqual([
     {
@@ -234,6 +235,7 @@ test('an OpenAPI operation gives method, base path, scopes of all schemes, and x
       passes: ['c'],
       fresh: true,
       bind: 'pod',
+      details: ['payment'],
     },
   ]);
   expect(routesFromOpenApi(document({ operationId: 'o' }, { security: [{ oauth: ['z'] }] }))[0]).toMatchObject({
@@ -241,6 +243,7 @@ test('an OpenAPI operation gives method, base path, scopes of all schemes, and x
     scopes: ['z'],
     fresh: false,
     bind: 'none',
+    details: [],
   });
   expect(routesFromOpenApi(document({ security: [] }, { security: [{ oauth: ['z'] }] }))[0]?.scopes).toEqual([]);
 });
@@ -268,7 +271,7 @@ test('a gRPC method gives its path and the scopes of its options', () => {
   expect(
     routesFromProto(
       proto(
-        `${s} = "a"; ${s} = "b"; option (behalf.options.v1.passes) = "c"; option (behalf.options.v1.fresh) = true; ${bind} = "pod";`,
+        `${s} = "a"; ${s} = "b"; option (behalf.options.v1.passes) = "c"; option (behalf.options.v1.fresh) = true; ${bind} = "pod"; option (behalf.options.v1.details) = "payment";`,
       ),
     ),
   ).toEqual([
@@ -280,6 +283,7 @@ test('a gRPC method gives its path and the scopes of its options', () => {
       passes: ['c'],
       fresh: true,
       bind: 'pod',
+      details: ['payment'],
     },
   ]);
   expect(routesFromProto(proto(`${s} = "";`))[0]?.scopes).toEqual([]);

@@ -3,10 +3,11 @@
  * another trust domain and edges to nowhere are refused. Cedar text is judged by `compileSnapshot`, which parses it.
  */
 
+import { BUILT_IN_DETAIL_TYPES, type DetailType, parseDetailType } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { isReservedPath, parseSpiffeId, parseTrustDomain, type SpiffeId, trustDomainOf } from '../../identity/index.ts';
 import { isScopeToken } from '../model/scope-token.ts';
-import { readScopes } from '../routes/scopes.ts';
+import { readDetailNames, readScopes } from '../routes/scopes.ts';
 import { MAX_TEMPLATE_LENGTH, parseTemplate } from '../routes/template.ts';
 import { checkExits, readExits } from './parse-exits.ts';
 import {
@@ -40,6 +41,7 @@ const MAX_NUMBER = Number.MAX_SAFE_INTEGER;
 const MAX_DEPTH = 16;
 /** Characters of an edge's `next` in all: a link that carries it stays below its limit of 1,536 (WIRE.md section 2). */
 const MAX_NEXT_LENGTH = 512;
+const MAX_DETAIL_TYPES = 32;
 
 /**
  * Takes a snapshot from parsed JSON.
@@ -62,7 +64,8 @@ export function parseSnapshot(json: unknown): PolicySnapshot {
       'cedar',
       'settings',
     ],
-    ['exits'],
+    // Absent in snapshots that were signed before there were such members.
+    ['exits', 'detail_types'],
   );
   if (object.version !== 1) throw invalid('version', 'not 1');
   const trustDomain = atPlace('trust_domain', () => parseTrustDomain(object.trust_domain));
@@ -74,6 +77,7 @@ export function parseSnapshot(json: unknown): PolicySnapshot {
     issued_at: issuedAt,
     valid_until: readInteger(object.valid_until, 'valid_until', issuedAt + 1, MAX_NUMBER),
     scopes: readCatalogue(object.scopes),
+    detail_types: readDetailTypes(object.detail_types ?? []),
     services: readById(object.services, 'services', trustDomain, readService),
     workloads: readById(object.workloads, 'workloads', trustDomain, readWorkload),
     edges: readList(object.edges, 'edges', readEdge),
@@ -96,9 +100,13 @@ function checkReferences(snapshot: PolicySnapshot): void {
   const checkService = (id: string, place: string): void => {
     if (!Object.hasOwn(snapshot.services, id)) throw invalid(place, `\`${id}\` is no service here`);
   };
+  const registered = new Set([...BUILT_IN_DETAIL_TYPES.keys(), ...snapshot.detail_types.map(({ type }) => type)]);
   for (const [id, service] of Object.entries(snapshot.services)) {
     service.routes.forEach((route, index) => {
       const place = `services.${id}.routes[${index}]`;
+      for (const type of route.details) {
+        if (!registered.has(type)) throw invalid(`${place}.details`, `no type \`${type}\` of details is registered`);
+      }
       checkScopes(route.scopes, `${place}.scopes`);
       checkScopes(route.passes, `${place}.passes`);
     });
@@ -144,6 +152,18 @@ function readCatalogue(value: unknown): PolicySnapshot['scopes'] {
   return Object.fromEntries(entries);
 }
 
+/** Each name once, and none of the format's own, which mean the same everywhere. */
+function readDetailTypes(value: unknown): readonly DetailType[] {
+  const types = readList(value, 'detail_types', (type, at) => atPlace(at, () => parseDetailType(type)));
+  if (types.length > MAX_DETAIL_TYPES) throw invalid('detail_types', `more than ${MAX_DETAIL_TYPES}`);
+  const names = new Set(BUILT_IN_DETAIL_TYPES.keys());
+  types.forEach(({ type }, index) => {
+    if (names.has(type)) throw invalid(`detail_types[${index}].type`, `\`${type}\` is registered already`);
+    names.add(type);
+  });
+  return types;
+}
+
 function readById<T>(
   value: unknown,
   place: string,
@@ -173,7 +193,12 @@ function readService(value: unknown, place: string): SnapshotService {
 
 /** @throws {BehalfError} `snapshot_invalid` */
 function readRoute(value: unknown, place: string): SnapshotRoute {
-  const object = readObject(value, place, ['method', 'template', 'operation', 'scopes', 'passes', 'fresh'], ['bind']);
+  const object = readObject(
+    value,
+    place,
+    ['method', 'template', 'operation', 'scopes', 'passes', 'fresh'],
+    ['bind', 'details'],
+  );
   const template = readText(object.template, join(place, 'template'), MAX_TEMPLATE_LENGTH);
   atPlace(join(place, 'template'), () => parseTemplate(template));
   return {
@@ -185,6 +210,7 @@ function readRoute(value: unknown, place: string): SnapshotRoute {
     fresh: readBoolean(object.fresh, join(place, 'fresh')),
     // Absent in snapshots that were signed before there was such a demand.
     bind: readChoice(object.bind ?? 'none', join(place, 'bind'), ROUTE_BINDINGS),
+    details: readDetailNames(object.details ?? [], join(place, 'details')),
   };
 }
 

@@ -3,6 +3,7 @@
  * key signs. JSON; this file owns its shape, `parse-snapshot.ts` its strict reading.
  */
 
+import type { DetailType } from '../../delegation/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
 
 /** Name of a scope in the catalogue, an RFC 6749 scope-token. */
@@ -34,6 +35,8 @@ export interface SnapshotRoute {
   /** Whether a root for this route is never reused. */
   readonly fresh: boolean;
   readonly bind: RouteBinding;
+  /** Types of `authorization_details` of which the call has to have an entry (`x-behalf.details`); asked for at the entry. */
+  readonly details: readonly string[];
 }
 
 /** A service: what its sidecar serves, and where. */
@@ -130,6 +133,8 @@ export interface PolicySnapshot {
   readonly issued_at: number;
   readonly valid_until: number;
   readonly scopes: { readonly [name: ScopeName]: { readonly title: string; readonly description: string } };
+  /** Types of `authorization_details` beside those that every verifier knows. */
+  readonly detail_types: readonly DetailType[];
   /** Keyed by SPIFFE ID. */
   readonly services: { readonly [id: string]: SnapshotService };
   readonly workloads: { readonly [id: string]: SnapshotWorkload };

@@ -9,6 +9,7 @@ import type { SpiffeId } from '../../identity/index.ts';
 import { type CompiledSnapshot, type Decision, type MatchedRoute, matchRoute } from '../../policy/index.ts';
 import { isProxyFact, stripMeshHeaders } from '../facts/index.ts';
 import { newHopRecord, noteDelegation } from '../report/hop-record.ts';
+import { readDetailsField } from './asked-details.ts';
 import {
   type AccessTokenCredential,
   type DeferredCredential,
@@ -46,7 +47,11 @@ export async function judgeEntry(env: CallEnvironment, head: RequestHead, from: 
     noteRoute(env, call, route);
     if (credential.kind === 'none') throw new BehalfError('delegation_missing', { why: 'no access token' });
     const shown = verifiedCredential(env, credential, head, from);
-    const root = await env.roots.forCredential(shown, { scopes: askedScopes(route), fresh: route.route.fresh });
+    const root = await env.roots.forCredential(shown, {
+      scopes: askedScopes(route),
+      fresh: route.route.fresh,
+      details: askedDetails(head.headers, route),
+    });
     // Only now, so that whoever has no token that counts leaves nothing behind.
     if (shown.kind === 'access_token' && shown.proof !== null) env.entry.proofs.take(shown.proof, env.nowS());
     take(env, call, root);
@@ -130,6 +135,17 @@ function askedScopes({ route }: MatchedRoute): readonly string[] {
   return [...new Set([...route.scopes, ...route.passes])];
 }
 
+/**
+ * Which details the root is to have (RFC 9396): what the client says in `Delegation-Details`, else all that is granted and left of
+ * the types that the route demands. UNTRUSTED: the field; it can only narrow what the credential was granted.
+ * @throws {BehalfError} `request_malformed` for the field twice or spelled otherwise
+ */
+function askedDetails(headers: HeaderList, { route }: MatchedRoute): string {
+  const wished = readDetailsField(headers);
+  if (wished !== null) return wished;
+  return route.details.length === 0 ? '' : JSON.stringify(route.details.map((type) => ({ type })));
+}
+
 /** Stands on record from here on, also where the authority refuses. */
 function noteRoute(env: CallEnvironment, { records }: MeshCall, route: MatchedRoute): void {
   const record = records[0] as MeshCall['records'][number];
@@ -200,7 +216,7 @@ function handOn(env: CallEnvironment, call: MeshCall, head: RequestHead, root: V
   call.outgoing = goOn(
     env,
     { parent: root, carrier: 'entry', parentHop: hop.hop, request: hop.request },
-    { peer, record, head, asked: null },
+    { peer, record, head, asked: null, askedDetails: root.authorizationDetails },
   );
   call.stillAllowed = () => edgeRefusal(env, peer);
   return { kind: 'forward', call, target: { kind: 'peer', peer }, head: peerHead(head, peer, true) };

@@ -9,6 +9,7 @@ import type { Challenge } from './challenge.ts';
 import type { ContextTable } from './context.ts';
 import type { DeferredCredential } from './credentials.ts';
 import type { DecisionCache } from './decisions.ts';
+import type { DetailShares } from './detail-shares.ts';
 import type { LinkCache } from './links.ts';
 import type { ProofNonces } from './proof-nonces.ts';
 import type { Peer } from './seam.ts';
@@ -26,6 +27,8 @@ export interface CallEnvironment {
   readonly hopWindow: HopWindow;
   readonly hopMinter: HopMinter;
   readonly links: LinkCache;
+  /** What was handed on of spendable details. */
+  readonly shares: DetailShares;
   readonly decisions: DecisionCache;
   readonly running: RunningCalls;
   readonly roots: RootSource;

@@ -76,6 +76,7 @@ function admit(env: CallEnvironment, head: RequestHead, peer: PeerFacts, call: M
     route: route?.name ?? null,
     myCertificateS256: peer.ownCertificateS256,
     onceStore: env.onceStore,
+    ...(compiled === null ? {} : { detailTypes: compiled.detailTypes }),
     cache: env.chains,
     beforeSignatures: () => env.limits.firstSeen(peer.spiffeId),
   }); // 3 to 8

@@ -1,6 +1,7 @@
 /** When a link is sent again, and when a new one is made (WIRE section 1). */
 import { randomBytes } from 'node:crypto';
 import { beforeAll, expect, test } from 'vitest';
+import { BUILT_IN_DETAIL_TYPES } from '../../delegation/index.ts';
 import { createTestMesh } from '../../delegation/test-mesh.ts';
 import type { IssuedIdentity } from '../../identity/own/own-identity.ts';
 import { createTestIssuer, type TestIdentity } from '../../identity/testing/issuer.ts';
@@ -14,7 +15,16 @@ beforeAll(async () => {
   identity = await (await createTestIssuer('shop.example')).issue(mesh.workload('storefront').spiffeId);
 });
 
-const unlimited = { narrowTo: null, maxDepth: null, next: null, rte: null, once: null };
+const unlimited = {
+  narrowTo: null,
+  details: null,
+  detailTypes: BUILT_IN_DETAIL_TYPES,
+  divided: false,
+  maxDepth: null,
+  next: null,
+  rte: null,
+  once: null,
+};
 
 function signer(): IssuedIdentity {
   return { ...identity.current(), witExpS: mesh.nowS + 3_600 };
@@ -38,6 +48,8 @@ test('another parent, receiver, narrowing or WIT gives another link', async () =
   expect(links.get({ ...order, narrowTo: [] }).isNew).toBe(true);
   expect(links.get({ ...order, narrowTo: order.parent.scope.slice(0, 1) }).isNew).toBe(true);
   expect(links.get({ ...order, maxDepth: 2 }).isNew).toBe(true);
+  expect(links.get({ ...order, details: [] }).isNew).toBe(true);
+  expect(links.get({ ...order, details: [] }).isNew).toBe(false);
   expect(links.get({ ...order, next: [] }).isNew).toBe(true);
   expect(links.get({ ...order, next: [to] }).isNew).toBe(true);
   await identity.renew();
@@ -59,4 +71,19 @@ test('a link that is bound to a route or good once is made for each call, and ne
     expect(new Set([plain.jti, first.chain.jti, second.chain.jti]).size).toBe(3);
   }
   expect(links.get(order)).toEqual({ chain: plain, isNew: false });
+});
+
+test('a link with a part of what can be spent is never sent for a second call', () => {
+  const links = createLinkCache(randomBytes);
+  const order = {
+    parent: mesh.root(),
+    to,
+    ...unlimited,
+    details: [],
+    divided: true,
+    signer: signer(),
+    nowS: mesh.nowS,
+  };
+  expect(links.get(order).isNew).toBe(true);
+  expect(links.get(order).isNew).toBe(true);
 });

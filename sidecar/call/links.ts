@@ -1,8 +1,15 @@
 /**
  * Links that were made, kept to be sent again where WIRE section 1 allows it: same parent, same receiver, same limits, the
- * same WIT signs, and 5 s are left; never one with `rte` or `once`. Bounded; the oldest goes first.
+ * same WIT signs, and 5 s are left; never one with `rte`, `once` or a part of what can be spent. Bounded; the oldest goes first.
  */
-import { mintLink, type OutgoingChain, type VerifiedChain, type VerifiedRoot } from '../../delegation/index.ts';
+import {
+  type AuthorizationDetail,
+  type DetailTypes,
+  mintLink,
+  type OutgoingChain,
+  type VerifiedChain,
+  type VerifiedRoot,
+} from '../../delegation/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
 import type { IssuedIdentity } from '../../identity/own/own-identity.ts';
 
@@ -15,6 +22,11 @@ export interface LinkOrder {
   readonly parent: VerifiedRoot | VerifiedChain;
   readonly to: SpiffeId;
   readonly narrowTo: readonly string[] | null;
+  /** What to leave of the details; null leaves them unchanged. */
+  readonly details: readonly AuthorizationDetail[] | null;
+  readonly detailTypes: DetailTypes;
+  /** Whether a part of a spendable detail goes on: then the link is made for this one call. */
+  readonly divided: boolean;
   /** Limits on who follows, of the edge (`del_max_depth`, `next`). */
   readonly maxDepth: number | null;
   readonly next: readonly SpiffeId[] | null;
@@ -39,8 +51,8 @@ export function createLinkCache(random: (bytes: number) => Buffer): LinkCache {
   const make = (order: LinkOrder): OutgoingChain => mintLink({ ...order, jti: random(JTI_BYTES) });
   return {
     get(order) {
-      const { rte, once, nowS } = order;
-      if (rte !== null || once !== null) return { chain: make(order), isNew: true };
+      const { rte, once, divided, nowS } = order;
+      if (rte !== null || once !== null || divided) return { chain: make(order), isNew: true };
       const key = keyOf(order);
       const before = kept.get(key);
       if (before !== undefined && before.expS - nowS >= REUSE_LEFT_S) return { chain: before, isNew: false };
@@ -61,8 +73,10 @@ export function createLinkCache(random: (bytes: number) => Buffer): LinkCache {
  * INVARIANT: all that the link's claims follow from, but the time. The scope stands last, behind a sign that no scope token
  * holds: nothing that is asked can look like another order.
  */
-function keyOf({ parent, to, signer, maxDepth, next, narrowTo }: LinkOrder): string {
+function keyOf({ parent, to, signer, maxDepth, next, narrowTo, details }: LinkOrder): string {
   const limits = `${maxDepth ?? 'all'} ${next === null ? 'all' : `"${next.join(',')}`}`;
   const scope = narrowTo === null ? 'all' : `"${narrowTo.join(' ')}`;
-  return `${parent.chainId.toString('base64url')} ${to} ${signer.witS256} ${limits} ${scope}`;
+  // JSON ends where it ends: what follows it cannot be taken for a part of it.
+  const left = details === null ? 'all' : JSON.stringify(details);
+  return `${parent.chainId.toString('base64url')} ${to} ${signer.witS256} ${limits} ${left} ${scope}`;
 }

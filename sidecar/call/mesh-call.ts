@@ -1,5 +1,12 @@
 /** One call as the steps of `call/` know it: what stands behind the `Call` that `wire/` carries around. */
-import type { RevocableFacts, VerifiedChain, VerifiedRoot } from '../../delegation/index.ts';
+import type {
+  AuthorizationDetail,
+  DetailTypes,
+  OutgoingChain,
+  RevocableFacts,
+  VerifiedChain,
+  VerifiedRoot,
+} from '../../delegation/index.ts';
 import type { BehalfError } from '../../errors/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
 import type { RouteDemands } from '../../policy/index.ts';
@@ -32,6 +39,11 @@ export interface Outgoing {
   readonly peer: Peer;
   readonly parent: VerifiedRoot | VerifiedChain | null;
   readonly narrowTo: readonly string[] | null;
+  /** The entries of details that the app asked for; null where it asked for nothing. */
+  readonly askedDetails: readonly AuthorizationDetail[] | null;
+  readonly detailTypes: DetailTypes;
+  /** The link that took a share of what can be spent, and who may be sent it again. */
+  shared: { readonly certificateS256: string; readonly witS256: string; readonly chain: OutgoingChain } | null;
   /** Limits of the edge on who follows; null where it sets none. */
   readonly maxDepth: number | null;
   readonly next: readonly SpiffeId[] | null;

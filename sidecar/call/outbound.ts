@@ -2,12 +2,13 @@
  * A call of the own app to a peer: find the delegation that it belongs to (WIRE section 5), narrow it, and, once a connection
  * is chosen, sign the link that hands it on.
  */
-import type { VerifiedChain, VerifiedRoot } from '../../delegation/index.ts';
+import type { AuthorizationDetail, OutgoingChain, VerifiedChain, VerifiedRoot } from '../../delegation/index.ts';
 import { type DelegationHop, formatHop } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { allowsContext, type ContextWay, demandsOfCall, edgeOf, narrowOver, ownScopesOf } from '../../policy/index.ts';
 import { stripMeshHeaders } from '../facts/index.ts';
 import { type HopRecord, newHopRecord, noteDelegation } from '../report/hop-record.ts';
+import { readAskedDetails } from './asked-details.ts';
 import { narrowedTo, readAskedScope } from './asked-scope.ts';
 import type { CallEnvironment } from './environment.ts';
 import { type HeaderList, pathOfTarget, type RequestHead } from './head.ts';
@@ -32,6 +33,7 @@ interface Onward {
   readonly head: RequestHead;
   /** The app's wish for less. */
   readonly asked: readonly string[] | null;
+  readonly askedDetails: readonly AuthorizationDetail[] | null;
 }
 
 /** Judges one call of the app; never throws. */
@@ -43,8 +45,9 @@ export async function judgeOutbound(env: CallEnvironment, head: RequestHead, to:
     if (peer === null) throw new BehalfError('route_unknown', { host: head.authority.slice(0, 80) });
     checkOwnStanding(env);
     const asked = readAskedScope(head.headers);
+    const askedDetails = readAskedDetails(head.headers);
     const found = await findDelegation(env, head, peer, record);
-    call.outgoing = goOn(env, found, { peer, record, head, asked });
+    call.outgoing = goOn(env, found, { peer, record, head, asked, askedDetails });
     call.delegated = true;
     call.revocable = found.parent.revocable;
     call.stillAllowed = () => edgeRefusal(env, peer);
@@ -101,7 +104,7 @@ async function findDelegation(env: CallEnvironment, head: RequestHead, peer: Pee
 export function goOn(
   env: CallEnvironment,
   { parent, carrier, parentHop, request }: Found,
-  { peer, record, head, asked }: Onward,
+  { peer, record, head, asked, askedDetails }: Onward,
 ): Outgoing {
   noteDelegation(record, parent);
   record.carrier = carrier;
@@ -127,6 +130,9 @@ export function goOn(
     peer,
     parent,
     narrowTo,
+    askedDetails,
+    detailTypes: compiled.detailTypes,
+    shared: null,
     // A limit that an earlier link has set already, or a lower one, is not said again.
     maxDepth: edge.max_depth !== null && edge.max_depth < parent.maxDepth ? edge.max_depth : null,
     next: edge.next,
@@ -153,14 +159,14 @@ export function peerHead(head: RequestHead, peer: Peer, byPort: boolean): Reques
 
 /**
  * Signs the hand-over for one attempt on one connection, with the WIT that belongs to its certificate.
- * @throws {BehalfError} as `mintLink`; `delegation_revoked`, `consent_withdrawn` where a revocation hits the delegation, the peer or
+ * @throws {BehalfError} as `mintLink`; `details_exhausted`, `overloaded` as `DetailShares`; `delegation_revoked`, `consent_withdrawn` where a revocation hits the delegation, the peer or
  *   the identity of this connection by now
  */
 export function sendFields(env: CallEnvironment, call: MeshCall, connection: SendFacts): HeaderList {
   const { outgoing } = call;
   if (outgoing === null || outgoing.parent === null)
     throw new BehalfError('internal', { why: 'no delegation to send' });
-  const { parent, peer, narrowTo, maxDepth, next, demands, record } = outgoing;
+  const { parent, peer, record } = outgoing;
   noteAttempt(env, outgoing, connection);
   const { peerCertificateS256: certificate, peerIssuedS: iat } = connection;
   const callee = { iat, workload: peer.id, certificate, jti: null, kid: null };
@@ -168,21 +174,7 @@ export function sendFields(env: CallEnvironment, call: MeshCall, connection: Sen
   // The call was judged before there was a connection: who is at its two ends is known only now.
   const hit = env.state.revocations.isEmpty ? null : env.state.revocations.hit(call.revocable);
   if (hit !== null) throw new BehalfError(revocationCode(hit), { kind: hit.kind });
-  const { chain, isNew } = env.links.get({
-    parent,
-    to: peer.id,
-    narrowTo,
-    maxDepth,
-    next,
-    rte: demands.rte,
-    once: demands.once ? connection.peerCertificateS256 : null,
-    signer: connection.identity,
-    nowS: env.nowS(),
-  });
-  if (isNew) {
-    const { chainId, txnToken, delegationChain, delegationCredentials } = chain;
-    recordChain(env, { chainId, txnToken, delegationChain, delegationCredentials });
-  }
+  const chain = linkFor(env, outgoing, parent, connection);
   record.chainId = chain.chainId;
   record.depth = chain.depth;
   record.scope = chain.scope.join(' ');
@@ -199,6 +191,49 @@ export function sendFields(env: CallEnvironment, call: MeshCall, connection: Sen
     chain.delegationCredentials,
     ...hop,
   ];
+}
+
+/**
+ * The chain for one attempt, which stands on record from here on. A share of what can be spent is taken once for each receiver's
+ * pod: a repeated attempt at the same one carries the same link, which counts once there; at another one it takes a share of its
+ * own, since the first may have been kept by whoever said that it was not processed.
+ */
+function linkFor(
+  env: CallEnvironment,
+  outgoing: Outgoing,
+  parent: VerifiedRoot | VerifiedChain,
+  { peerCertificateS256, identity }: SendFacts,
+): OutgoingChain {
+  const { shared, askedDetails, detailTypes, peer, narrowTo, maxDepth, next, demands } = outgoing;
+  const nowS = env.nowS();
+  if (shared?.certificateS256 === peerCertificateS256 && shared.witS256 === identity.witS256) return shared.chain;
+  const share = env.shares.take(parent, askedDetails, detailTypes);
+  try {
+    const { chain, isNew } = env.links.get({
+      parent,
+      to: peer.id,
+      narrowTo,
+      details: share.details,
+      detailTypes,
+      divided: share.divided,
+      maxDepth,
+      next,
+      rte: demands.rte,
+      once: demands.once ? peerCertificateS256 : null,
+      signer: identity,
+      nowS,
+    });
+    if (isNew) {
+      const { chainId, txnToken, delegationChain, delegationCredentials } = chain;
+      recordChain(env, { chainId, txnToken, delegationChain, delegationCredentials });
+    }
+    if (share.divided) outgoing.shared = { certificateS256: peerCertificateS256, witS256: identity.witS256, chain };
+    return chain;
+  } catch (thrown) {
+    // Nothing of it has left: the share is whole again.
+    share.giveBack();
+    throw thrown;
+  }
 }
 
 /** Each attempt has a hop id of its own (WIRE section 2); the record is of the last one. */

@@ -85,8 +85,9 @@ export function openExchangeStream(client: ServiceClient<TokenExchange>, log: Lo
     }
     if (orphans.length > 0) log.info({ err: error, waiting: orphans.length }, 'exchange stream broke off');
     for (const waiting of orphans) {
-      // Minting again is harmless: the root of the lost answer is never used.
-      if (waiting.tries < MAX_TRIES && !closed) ask(waiting);
+      // Minting again is harmless: the root of the lost answer is never used. But what it reserved would be reserved twice.
+      const reserves = (waiting.order.authorizationDetails ?? '') !== '';
+      if (waiting.tries < MAX_TRIES && !closed && !reserves) ask(waiting);
       else waiting.reject(new BehalfError('upstream_unavailable', { to: 'authority', why: error.code }));
     }
   }

@@ -89,7 +89,8 @@ export function createRoots({ exchange, identity, nowS, reuseS, context }: Roots
 
   function forToken(shown: ShownAccessToken, order: RootOrder): Promise<VerifiedRoot> | VerifiedRoot {
     const exchanged = () => mint(orderOf(shown, order));
-    return order.fresh ? exchanged() : obtain(keyOf(shown, order), exchanged);
+    // What can be spent is reserved for this one root: it serves one request, whoever else asks the same.
+    return order.fresh || (order.details ?? '') !== '' ? exchanged() : obtain(keyOf(shown, order), exchanged);
   }
 
   function mayReuse({ root, sinceS }: Kept): boolean {

@@ -29,6 +29,7 @@ const facts = (scopes: readonly string[], actors: readonly SpiffeId[], depth = a
   actors,
   depth,
   own: false,
+  details: null,
 });
 
 function call(
