@@ -1,0 +1,3 @@
+module behalf.example/headercopy
+
+go 1.22
