@@ -20,7 +20,7 @@ export { decisionKey } from './decide/decision-key.ts';
 export { type CallExplanation, explainCall, type PolicyDescription, routeNamed } from './decide/explain-call.ts';
 export { demandsOfCall, demandsOfRoute, type RouteDemands } from './decide/route-demands.ts';
 export type { DelegationFacts } from './model/entities.ts';
-export { factsOfDelegation } from './model/facts-of-delegation.ts';
+export { factsOfDelegation, NO_DELEGATION } from './model/facts-of-delegation.ts';
 export { isScopeToken } from './model/scope-token.ts';
 export { parseSnapshot } from './snapshot/parse-snapshot.ts';
 export { signSnapshot, verifySnapshot } from './snapshot/sign-snapshot.ts';

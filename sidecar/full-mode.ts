@@ -59,12 +59,21 @@ export interface FullModeOptions {
   readonly config: ResolvedSidecarConfig;
   readonly identity: OwnIdentity;
   readonly reporter: Reporter;
+  readonly refusedCalls: CallEnvironment['refusedCalls'];
   peerNamed(authority: string): Peer | null;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
-export function startFullMode({ config, identity, reporter, peerNamed, log, signal }: FullModeOptions): FullMode {
+export function startFullMode({
+  config,
+  identity,
+  reporter,
+  refusedCalls,
+  peerNamed,
+  log,
+  signal,
+}: FullModeOptions): FullMode {
   const nowS = () => Date.now() / 1000;
   const random = createRandomPool();
   const floorFile = `${config.dataDir}/snapshot-floor.json`;
@@ -103,6 +112,7 @@ export function startFullMode({ config, identity, reporter, peerNamed, log, sign
     running,
     roots,
     reporter,
+    refusedCalls,
     clock: DEFAULT_CLOCK_RULE,
     nowS,
     random,

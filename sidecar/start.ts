@@ -20,7 +20,14 @@ import { type HeldPorts, holdAppPorts } from './listen/held-port.ts';
 import { NOBODY_REVOKED } from './listen/revoked-peers.ts';
 import { createUidGuard } from './listen/uid-guard.ts';
 import { startLocalApi } from './local-api/index.ts';
-import { createRefusedConnections, REFUSALS_WINDOW_MS, type RefusedConnections } from './report/refused-connections.ts';
+import {
+  CALLS_PER_ADDRESS,
+  CALLS_PER_CODE,
+  createRefusedConnections,
+  REFUSALS_WINDOW_MS,
+  type RefusalLimits,
+  type RefusedConnections,
+} from './report/refused-connections.ts';
 
 const MAX_SEGMENT_BYTES = 4 * 1_048_576;
 
@@ -122,10 +129,16 @@ async function openParts(
   const refused = openRefused(reporter, signal);
   const onRefused = refused.record;
   ends.push(refused.close);
+  const refusedCalls = openRefused(reporter, signal, {
+    wholePerAddress: CALLS_PER_ADDRESS,
+    wholePerCode: CALLS_PER_CODE,
+  });
+  ends.push(refusedCalls.close);
   const peers = config.peers.map(peerOf);
   const byName = new Map(peers.map((peer) => [peer.name, peer]));
   const peerNamed = (authority: string) => byName.get(hostOf(authority)) ?? null;
-  const full = config.mode === 'full' ? startFullMode({ config, identity, reporter, peerNamed, log, signal }) : null;
+  const full =
+    config.mode === 'full' ? startFullMode({ config, identity, reporter, refusedCalls, peerNamed, log, signal }) : null;
   if (full !== null) ends.push(full.close);
   await full?.settled(stopping);
   const localApi = await openLocalApi({ config, full, identity, reporter, onRefused, log, signal });
@@ -212,8 +225,8 @@ function mtlsHooks(
 }
 
 /** One place for the refused connections of all ports, so that the bound is one for all. */
-function openRefused(reporter: Reporter, signal: AbortSignal): RefusedConnections {
-  const refused = createRefusedConnections({ reporter });
+function openRefused(reporter: Reporter, signal: AbortSignal, limits: RefusalLimits = {}): RefusedConnections {
+  const refused = createRefusedConnections({ reporter, ...limits });
   const sweeper = setInterval(refused.sweep, REFUSALS_WINDOW_MS);
   sweeper.unref();
   signal.addEventListener('abort', () => clearInterval(sweeper), { once: true });

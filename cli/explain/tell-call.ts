@@ -42,6 +42,7 @@ function whatHappened({ main }: HopView): string {
 
 function onWhoseBehalf({ view, names }: CallAccount): string[] {
   const { personal, scope, actors, depth, carrier } = view.main.hop;
+  if (carrier === 'public') return ['On nobody’s behalf: it came in with no credential, by a public route.'];
   if (personal === null) return ['No delegation was read from it, or its person was erased.'];
   const { subject, clientId, purpose } = personal;
   const name = names.get(subject);

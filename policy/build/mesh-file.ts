@@ -17,6 +17,7 @@
  *     settings: { minContext: baggage, rootReuseS: 30, maxStalenessS: { authority: 30, ca: 300 }, streamMaxAgeS: 3600, validForS: 2592000 }
  */
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../identity/index.ts';
+import { readPublic } from '../routes/public-route.ts';
 import { readDetailNames, readScopes } from '../routes/scopes.ts';
 import { atPlace, readEndpoint, readMethod } from '../snapshot/parse-snapshot.ts';
 import {
@@ -189,7 +190,7 @@ function readMeshRoute(value: unknown, at: string): SnapshotRoute {
     value,
     at,
     ['method', 'path', 'scopes'],
-    ['operation', 'passes', 'fresh', 'bind', 'details'],
+    ['operation', 'passes', 'fresh', 'bind', 'details', 'public'],
   );
   const method = readMethod(object.method, join(at, 'method'));
   const template = readText(object.path, join(at, 'path'));
@@ -203,6 +204,7 @@ function readMeshRoute(value: unknown, at: string): SnapshotRoute {
     fresh: object.fresh === undefined ? false : readBoolean(object.fresh, join(at, 'fresh')),
     bind: object.bind === undefined ? 'none' : readChoice(object.bind, join(at, 'bind'), ROUTE_BINDINGS),
     details: readDetailNames(object.details ?? [], join(at, 'details')),
+    ...readPublic(object.public, object.scopes, at),
   };
 }
 

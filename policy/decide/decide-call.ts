@@ -1,6 +1,7 @@
 /**
  * Whether a workload may make one call: the same pure function in every sidecar, in the collector and in tests (DESIGN
- * section 6). In this order: the snapshot stands, the edge exists, the route is known, the scopes cover it, Cedar permits.
+ * section 6). In this order: the snapshot stands, the edge exists, the route is known, there is a delegation or the route is public, the scopes
+ * cover it, Cedar permits.
  * Signatures, times and revocations were judged before (WIRE.md section 3); this is its step 9.
  */
 import type { ErrorCode, ErrorDetail } from '../../errors/index.ts';
@@ -47,6 +48,8 @@ export function decideCall(compiled: CompiledSnapshot | null, request: CallReque
   if (compiled === null || stale !== null) return stale ?? deny('snapshot_stale');
   if (!mayReach(compiled, request)) return deny('policy_denied', { why: 'no edge', from: caller, to: service });
   if (route === null || route.service !== service) return deny('route_unknown', { service });
+  if (facts.subject === '' && !(caller === service && route.route.public === true))
+    return deny('delegation_missing', { route: route.name });
   const missing = route.route.scopes.filter((scope) => !facts.scopes.includes(scope));
   if (missing.length > 0) return deny('insufficient_scope', { route: route.name, missing });
   const lacking = route.route.details.filter((type) => facts.details?.includes(type) === false);

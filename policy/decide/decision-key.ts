@@ -8,8 +8,8 @@ import type { CompiledSnapshot, MatchedRoute } from './compile.ts';
  * itself. Of the facts that Cedar alone reads it has those that some policy asks for: mostly not who the user is, so that every
  * user's calls share one decision.
  *
- * INVARIANT: every fact that `decideCall` reads stands in it. Caller, route (and so the service), depth, scopes and `own` always,
- * the types of details where the route demands some.
+ * INVARIANT: every fact that `decideCall` reads stands in it. Caller, route (and so the service), depth, scopes, `own` and whether
+ * there is a delegation at all always, the types of details where the route demands some.
  */
 export function decisionKey(
   { program: { asked } }: CompiledSnapshot,
@@ -26,6 +26,7 @@ export function decisionKey(
     route.name,
     depth,
     own,
+    subject === '',
     scopes,
     is('subject') ? subject : 0,
     is('client') ? client : 0,

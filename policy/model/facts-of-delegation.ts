@@ -2,6 +2,19 @@
 import type { Delegation } from '../../delegation/index.ts';
 import type { DelegationFacts } from './entities.ts';
 
+/** The facts of a request that came in with no credential, by a public route: nobody's. */
+export const NO_DELEGATION: DelegationFacts = {
+  subject: '',
+  client: '',
+  consent: '',
+  purpose: '',
+  scopes: [],
+  actors: [],
+  depth: 0,
+  own: false,
+  details: [],
+};
+
 /** The facts of a verified root or chain. A user's subject is a pseudonym `u:…`; any other subject acts for itself. */
 export function factsOfDelegation(delegation: Delegation): DelegationFacts {
   return {

@@ -6,6 +6,7 @@ import protobuf from 'protobufjs';
 import { BehalfError } from '../../errors/index.ts';
 import { invalid, readChoice } from '../snapshot/read-json.ts';
 import { ROUTE_BINDINGS, type SnapshotRoute } from '../snapshot/snapshot.ts';
+import { readPublic } from './public-route.ts';
 import { readDetailNames, readScopes } from './scopes.ts';
 
 const SCOPES = '(behalf.options.v1.scopes)';
@@ -13,6 +14,7 @@ const PASSES = '(behalf.options.v1.passes)';
 const FRESH = '(behalf.options.v1.fresh)';
 const BIND = '(behalf.options.v1.bind)';
 const DETAILS = '(behalf.options.v1.details)';
+const PUBLIC = '(behalf.options.v1.public)';
 
 /**
  * The routes of every service in the text of one .proto file. Imports are not followed: names and options of services stand
@@ -52,15 +54,17 @@ function routeOf(service: protobuf.Service, method: protobuf.Method): SnapshotRo
   const scopes = valuesOf(options, SCOPES);
   if (scopes.length === 0)
     throw invalid(at, `says nothing; write \`option ${SCOPES} = ""\` for a call that needs no scope`);
+  const needed = readScopes(scopes.length === 1 && scopes[0] === '' ? [] : scopes, `${at}.scopes`);
   return {
     method: 'POST',
     template: `/${name}/${method.name}`,
     operation: at,
-    scopes: readScopes(scopes.length === 1 && scopes[0] === '' ? [] : scopes, `${at}.scopes`),
+    scopes: needed,
     passes: readScopes(valuesOf(options, PASSES), `${at}.passes`),
     fresh: valuesOf(options, FRESH).at(-1) === true,
     bind: readChoice(valuesOf(options, BIND).at(-1) ?? 'none', `${at}.bind`, ROUTE_BINDINGS),
     details: readDetailNames(valuesOf(options, DETAILS), `${at}.details`),
+    ...readPublic(valuesOf(options, PUBLIC).at(-1), needed, at),
   };
 }
 

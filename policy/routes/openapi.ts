@@ -1,7 +1,8 @@
 /**
  * Routes of a service from its OpenAPI document (3.0 and 3.1): each operation's `security` requirement gives the scopes that
- * a call needs, `x-behalf: {passes, fresh, bind, details}` what it may hand on, whether a root is never reused for it, what the
- * last link of a call has to be bound to, and of which types of details a call has to have an entry.
+ * a call needs, `x-behalf: {passes, fresh, bind, details, public}` what it may hand on, whether a root is never reused for it, what
+ * the last link of a call has to be bound to, of which types of details a call has to have an entry, and whether an entry lets
+ * requests in without a credential.
  *
  * Stricter than OpenAPI, because a snapshot says one thing only: an operation must say what it needs (`security: []` for
  * nothing), and alternatives are refused, as a route needs all of its scopes.
@@ -18,6 +19,7 @@ import {
   readText,
 } from '../snapshot/read-json.ts';
 import { ROUTE_BINDINGS, type SnapshotRoute } from '../snapshot/snapshot.ts';
+import { readPublic } from './public-route.ts';
 import { readDetailNames, readScopes } from './scopes.ts';
 
 /** OpenAPI's operation keys (Path Item Object). */
@@ -62,15 +64,17 @@ function readOperation(
   const own = members(operation, at);
   const id = own.get('operationId');
   const extension = readExtension(own.get('x-behalf'), join(at, 'x-behalf'));
+  const scopes = readSecurity(own.get('security') ?? inherited, join(at, 'security'));
   return {
     method: method.toUpperCase(),
     template,
     operation: id === undefined ? `${method.toUpperCase()} ${template}` : readText(id, join(at, 'operationId'), 256),
-    scopes: readSecurity(own.get('security') ?? inherited, join(at, 'security')),
+    scopes,
     passes: extension.passes,
     fresh: extension.fresh,
     bind: extension.bind,
     details: extension.details,
+    ...readPublic(extension.public, scopes, join(at, 'x-behalf')),
   };
 }
 
@@ -85,14 +89,20 @@ function readSecurity(security: unknown, at: string): readonly string[] {
   return [...scopes];
 }
 
-function readExtension(value: unknown, at: string): Pick<SnapshotRoute, 'passes' | 'fresh' | 'bind' | 'details'> {
-  if (value === undefined) return { passes: [], fresh: false, bind: 'none', details: [] };
-  const { passes, fresh, bind, details } = readObject(value, at, [], ['passes', 'fresh', 'bind', 'details']);
+interface Extension extends Pick<SnapshotRoute, 'passes' | 'fresh' | 'bind' | 'details'> {
+  readonly public: unknown;
+}
+
+function readExtension(value: unknown, at: string): Extension {
+  if (value === undefined) return { passes: [], fresh: false, bind: 'none', details: [], public: undefined };
+  const object = readObject(value, at, [], ['passes', 'fresh', 'bind', 'details', 'public']);
+  const { passes, fresh, bind, details } = object;
   return {
     passes: passes === undefined ? [] : readScopes(passes, join(at, 'passes')),
     fresh: fresh === undefined ? false : readBoolean(fresh, join(at, 'fresh')),
     bind: bind === undefined ? 'none' : readChoice(bind, join(at, 'bind'), ROUTE_BINDINGS),
     details: details === undefined ? [] : readDetailNames(details, join(at, 'details')),
+    public: object.public,
   };
 }
 

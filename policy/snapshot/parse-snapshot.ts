@@ -7,6 +7,7 @@ import { BUILT_IN_DETAIL_TYPES, type DetailType, parseDetailType } from '../../d
 import { BehalfError } from '../../errors/index.ts';
 import { isReservedPath, parseSpiffeId, parseTrustDomain, type SpiffeId, trustDomainOf } from '../../identity/index.ts';
 import { isScopeToken } from '../model/scope-token.ts';
+import { readPublic } from '../routes/public-route.ts';
 import { readDetailNames, readScopes } from '../routes/scopes.ts';
 import { MAX_TEMPLATE_LENGTH, parseTemplate } from '../routes/template.ts';
 import { checkExits, readExits } from './parse-exits.ts';
@@ -197,7 +198,7 @@ function readRoute(value: unknown, place: string): SnapshotRoute {
     value,
     place,
     ['method', 'template', 'operation', 'scopes', 'passes', 'fresh'],
-    ['bind', 'details'],
+    ['bind', 'details', 'public'],
   );
   const template = readText(object.template, join(place, 'template'), MAX_TEMPLATE_LENGTH);
   atPlace(join(place, 'template'), () => parseTemplate(template));
@@ -211,6 +212,7 @@ function readRoute(value: unknown, place: string): SnapshotRoute {
     // Absent in snapshots that were signed before there was such a demand.
     bind: readChoice(object.bind ?? 'none', join(place, 'bind'), ROUTE_BINDINGS),
     details: readDetailNames(object.details ?? [], join(place, 'details')),
+    ...readPublic(object.public, object.scopes, place),
   };
 }
 

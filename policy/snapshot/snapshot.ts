@@ -37,6 +37,8 @@ export interface SnapshotRoute {
   readonly bind: RouteBinding;
   /** Types of `authorization_details` of which the call has to have an entry (`x-behalf.details`); asked for at the entry. */
   readonly details: readonly string[];
+  /** Whether an entry lets requests in without any credential (`x-behalf.public`); absent for no. Then it needs no scopes. */
+  readonly public?: boolean;
 }
 
 /** A service: what its sidecar serves, and where. */

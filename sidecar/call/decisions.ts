@@ -11,6 +11,7 @@ import {
   decisionKey,
   factsOfDelegation,
   type MatchedRoute,
+  NO_DELEGATION,
 } from '../../policy/index.ts';
 
 const MAX_DECISIONS = 8_192;
@@ -24,7 +25,8 @@ export interface DecisionInput {
   readonly caller: SpiffeId;
   readonly service: SpiffeId;
   readonly route: MatchedRoute | null;
-  readonly delegation: Delegation;
+  /** Null where a request came in with no credential. */
+  readonly delegation: Delegation | null;
 }
 
 export function createDecisionCache(): DecisionCache {
@@ -32,7 +34,7 @@ export function createDecisionCache(): DecisionCache {
   let madeFor: CompiledSnapshot | null = null;
   return {
     decide(compiled, { nowS, caller, service, route, delegation }) {
-      const facts = factsOfDelegation(delegation);
+      const facts = delegation === null ? NO_DELEGATION : factsOfDelegation(delegation);
       // The one fact that is not in the key: a snapshot ends. Past its end nothing is looked up.
       if (route === null || nowS > compiled.validUntilS)
         return decideCall(compiled, { nowS, caller, service, route, facts });

@@ -4,26 +4,21 @@
  */
 import type { VerifiedRoot } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
-import { verifyProof } from '../../identity/dpop/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
 import { type CompiledSnapshot, type Decision, type MatchedRoute, matchRoute } from '../../policy/index.ts';
-import { isProxyFact, stripMeshHeaders } from '../facts/index.ts';
 import { newHopRecord, noteDelegation } from '../report/hop-record.ts';
 import { readDetailsField } from './asked-details.ts';
-import {
-  type AccessTokenCredential,
-  type DeferredCredential,
-  presentedCredential,
-  schemeOf,
-  withoutCredentials,
-} from './credentials.ts';
-import type { CallEnvironment, ShownCredential } from './environment.ts';
+import { presentedCredential, schemeOf } from './credentials.ts';
+import { fieldsInside, verifiedCredential } from './entry-credential.ts';
+import type { CallEnvironment } from './environment.ts';
+import { handOn } from './hand-on.ts';
 import { type HeaderList, pathOfTarget, type RequestHead } from './head.ts';
 import { appHead } from './inbound.ts';
 import { type MeshCall, newMeshCall } from './mesh-call.ts';
-import { edgeRefusal, goOn, newRequestId, peerHead } from './outbound.ts';
+import { newRequestId } from './outbound.ts';
+import { judgePublic } from './public-entry.ts';
 import { asksForMetadata, metadataAnswer } from './resource-metadata.ts';
-import type { EntryFrom, Peer, Verdict } from './seam.ts';
+import type { EntryFrom, Verdict } from './seam.ts';
 import { checkFresh, checkOwnStanding } from './standing.ts';
 import { revocationCode } from './streams.ts';
 import { beginTrace, type TracedHead } from './traces.ts';
@@ -45,7 +40,7 @@ export async function judgeEntry(env: CallEnvironment, head: RequestHead, from: 
     const { forward } = env.entry;
     const route = routeOf(compiled, forward?.id ?? env.me, head);
     noteRoute(env, call, route);
-    if (credential.kind === 'none') throw new BehalfError('delegation_missing', { why: 'no access token' });
+    if (credential.kind === 'none') return await judgePublic(env, call, traced.head, route);
     const shown = verifiedCredential(env, credential, head, from);
     const root = await env.roots.forCredential(shown, {
       scopes: askedScopes(route),
@@ -56,7 +51,7 @@ export async function judgeEntry(env: CallEnvironment, head: RequestHead, from: 
     if (shown.kind === 'access_token' && shown.proof !== null) env.entry.proofs.take(shown.proof, env.nowS());
     take(env, call, root);
     const clean = { ...traced.head, headers: fieldsInside(traced.head.headers) };
-    if (forward !== null) return handOn(env, call, clean, root, forward);
+    if (forward !== null) return handOn(env, call, clean, { parent: root, carrier: 'entry' }, forward);
     decide(env, call, root, route);
     return {
       kind: 'forward',
@@ -89,39 +84,6 @@ function newEntryCall(env: CallEnvironment, head: RequestHead, { address, origin
   const call = newMeshCall('outside', record, env.nowS(), (code) => challenge(code, { scheme, origin, nonce }));
   if (scheme === 'DPoP') call.proofNonce = nonce;
   return call;
-}
-
-/**
- * The proof that came with a token is checked with every request, also where a root is reused (WIRE section 1). Here and not at the
- * authority: a check costs less than the way there, and who replays is told by whoever saw the first.
- * @throws {BehalfError} `entry_proof_invalid`, `entry_nonce_needed`
- */
-function verifiedCredential(
-  env: CallEnvironment,
-  credential: AccessTokenCredential | DeferredCredential,
-  head: RequestHead,
-  { origin, certificateS256 }: EntryFrom,
-): ShownCredential {
-  if (credential.kind === 'deferred') return credential;
-  const { token, proof: compact } = credential;
-  if (compact === null) return { kind: 'access_token', token, proof: null, certificateS256 };
-  if (origin === null) throw new BehalfError('entry_proof_invalid', { why: 'the request names no host' });
-  const { nonces } = env.entry;
-  const uri = origin + pathOfTarget(head.target);
-  const nowS = env.nowS();
-  const expected = { method: head.method, uri, accessToken: token, nowS };
-  const verified = verifyProof(
-    compact,
-    nonces === null ? expected : { ...expected, checkNonce: (nonce) => nonces.check(nonce, nowS) },
-  );
-  return { kind: 'access_token', token, proof: { ...verified, compact, method: head.method, uri }, certificateS256 };
-}
-
-/** What goes on inside: nothing of the mesh's own, no credential, and no proxy's word about a certificate. */
-function fieldsInside(headers: HeaderList): string[] {
-  return withoutCredentials(stripMeshHeaders(headers)).filter(
-    (_, at, all) => !isProxyFact(all[at - (at % 2)] as string),
-  );
 }
 
 function routeOf(compiled: CompiledSnapshot, service: SpiffeId, head: RequestHead): MatchedRoute {
@@ -198,26 +160,4 @@ function ownHead(env: CallEnvironment, call: MeshCall, { head, link }: TracedHea
     traceId: call.traceId,
     traceLink: link,
   });
-}
-
-/** Straight on to a peer: the entry's own hop, and below it a call like any other. */
-function handOn(env: CallEnvironment, call: MeshCall, head: RequestHead, root: VerifiedRoot, peer: Peer): Verdict {
-  const { hop, route } = call.records[0] as MeshCall['records'][number];
-  const record = newHopRecord({
-    side: 'SIDE_CALLER',
-    caller: env.me,
-    callee: peer.id,
-    method: head.method,
-    protocol: head.protocol,
-    hop: { hop: env.hopMinter.next(), parent: hop.hop, request: hop.request },
-  });
-  record.route = route;
-  call.records.push(record);
-  call.outgoing = goOn(
-    env,
-    { parent: root, carrier: 'entry', parentHop: hop.hop, request: hop.request },
-    { peer, record, head, asked: null, askedDetails: root.authorizationDetails },
-  );
-  call.stillAllowed = () => edgeRefusal(env, peer);
-  return { kind: 'forward', call, target: { kind: 'peer', peer }, head: peerHead(head, peer, true) };
 }

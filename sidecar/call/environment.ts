@@ -5,6 +5,7 @@ import type { ProofMemory, VerifiedProof } from '../../identity/dpop/index.ts';
 import type { ClockRule, SpiffeId } from '../../identity/index.ts';
 import type { OwnIdentity } from '../../identity/own/own-identity.ts';
 import type { StateView } from '../../state/index.ts';
+import type { RefusedConnections } from '../report/refused-connections.ts';
 import type { Challenge } from './challenge.ts';
 import type { ContextTable } from './context.ts';
 import type { DeferredCredential } from './credentials.ts';
@@ -33,6 +34,8 @@ export interface CallEnvironment {
   readonly running: RunningCalls;
   readonly roots: RootSource;
   readonly reporter: Reporter;
+  /** Says which refusals of an entry are written one by one; the others it has counted. */
+  readonly refusedCalls: Pick<RefusedConnections, 'admits'>;
   readonly clock: ClockRule;
   readonly nowS: () => number;
   readonly random: (bytes: number) => Buffer;

@@ -25,7 +25,10 @@ export function createCallHooks(env: CallEnvironment): CallHooks {
       return slot === null ? [] : ['delegation-slot', slot];
     },
     onPeerAnswer,
-    onHead: (call, answered) => recordHead(env, call as MeshCall, answered, () => forgetRecorded(env)),
+    onHead: (call, answered) =>
+      isCounted(env, call as MeshCall, answered)
+        ? Promise.resolve()
+        : recordHead(env, call as MeshCall, answered, () => forgetRecorded(env)),
     onEnd: (call, ended) => recordEnd(env, call as MeshCall, ended),
     trailerDefect,
     strip: stripMeshHeaders,
@@ -53,6 +56,17 @@ export function onPeerAnswer(call: Call, connection: SendFacts, head: AnswerHead
   }
   const code = fieldOf(head.headers, 'delegation-error');
   return code !== null && isErrorCode(code) ? code : null;
+}
+
+/**
+ * Whether a refusal is only counted (`report/refused-connections.ts`). UNTRUSTED: a stranger can be refused as often as they like, and
+ * a full spool would deny everyone else's calls. What is refused to one whose credential was taken is always written.
+ */
+function isCounted({ refusedCalls }: CallEnvironment, { records, audience }: MeshCall, answered: Answered): boolean {
+  const record = records[0];
+  if (audience !== 'outside' || answered.outcome !== 'refused' || record === undefined) return false;
+  if (record.delegation !== null || answered.code === null) return false;
+  return !refusedCalls.admits('entry', answered.code, record.peerAddress);
 }
 
 /** One event a side; all of one turn go to the kernel together. */

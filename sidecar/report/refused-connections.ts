@@ -1,7 +1,7 @@
 /**
  * Connections that ended before any call, on record, of all listeners of a sidecar. UNTRUSTED: whoever reaches a port can be
  * refused as often as they like, and a full spool would deny everyone else's calls. So per listener, code and address only
- * some are written one by one; the rest of the window is counted, and the count is written when the window ends.
+ * some are written one by one (and so of calls that an entry refuses to strangers); the rest of the window is counted, and the count is written when the window ends.
  */
 import type { Reporter } from '../../audit/report/index.ts';
 import type { ConnectionRefused, EventBody } from '../../proto/behalf/audit/v1/audit.ts';
@@ -12,6 +12,9 @@ export const REFUSALS_WINDOW_MS = 10_000;
 /** Events a window for one address, and for all addresses together, of one listener and code. */
 export const WHOLE_PER_ADDRESS = 20;
 export const WHOLE_PER_CODE = 200;
+/** The same for calls that an entry refuses to strangers, who can send many on one connection. */
+export const CALLS_PER_ADDRESS = 100;
+export const CALLS_PER_CODE = 1_000;
 /** Addresses told apart in one window; those beyond are counted together, under no address. */
 export const MAX_ADDRESSES = 256;
 
@@ -21,13 +24,21 @@ export interface RefusedConnections {
    * @throws {BehalfError} `audit_unavailable`: then it is not answered
    */
   record(refused: ConnectionRefusal): Promise<void>;
+  /** Whether one more refusal is to be written by itself; where it is not, it was counted here. */
+  admits(listener: string, code: string, address: string): boolean;
   /** Ends the window where its time is over: call it about once a window. */
   sweep(): void;
   /** Writes what is only counted so far. */
   close(): Promise<void>;
 }
 
-export interface RefusedConnectionsOptions {
+/** Events a window, of one listener and code. */
+export interface RefusalLimits {
+  readonly wholePerAddress?: number;
+  readonly wholePerCode?: number;
+}
+
+export interface RefusedConnectionsOptions extends RefusalLimits {
   readonly reporter: Pick<Reporter, 'record'>;
   /** Monotonic. */
   readonly nowMs?: () => number;
@@ -45,6 +56,8 @@ interface Tally {
 export function createRefusedConnections({
   reporter,
   nowMs = performance.now.bind(performance),
+  wholePerAddress = WHOLE_PER_ADDRESS,
+  wholePerCode = WHOLE_PER_CODE,
 }: RefusedConnectionsOptions): RefusedConnections {
   let tallies = new Map<string, Tally>();
   /** Written one by one in this window, by listener and code: both are closed sets. */
@@ -65,7 +78,7 @@ export function createRefusedConnections({
   function spend(tally: Tally): boolean {
     const group = `${tally.listener} ${tally.code}`;
     const whole = wholes.get(group) ?? 0;
-    if (tally.whole >= WHOLE_PER_ADDRESS || whole >= WHOLE_PER_CODE) return false;
+    if (tally.whole >= wholePerAddress || whole >= wholePerCode) return false;
     tally.whole += 1;
     wholes.set(group, whole + 1);
     return true;
@@ -94,12 +107,18 @@ export function createRefusedConnections({
     if (nowMs() >= endsMs) void endWindow();
   };
 
+  function admits(listener: string, code: string, address: string): boolean {
+    sweep();
+    const tally = tallyOf(listener, code, address);
+    if (spend(tally)) return true;
+    tally.suppressed += 1;
+    return false;
+  }
+
   return {
+    admits,
     async record(refused) {
-      sweep();
-      const tally = tallyOf(refused.listener, refused.error.code, refused.address);
-      if (spend(tally)) await reporter.record(refusalEvent(refused));
-      else tally.suppressed += 1;
+      if (admits(refused.listener, refused.error.code, refused.address)) await reporter.record(refusalEvent(refused));
     },
     sweep,
     close: endWindow,
