@@ -15,7 +15,8 @@ export interface RequestHead {
   readonly authority: string;
   /** Without pseudo-header fields. */
   readonly headers: HeaderList;
-  readonly protocol: 'http/1.1' | 'h2' | 'grpc';
+  /** `websocket`: the call asks for a stream of both sides' bytes, and 101 grants it, whatever carried it. */
+  readonly protocol: 'http/1.1' | 'h2' | 'grpc' | 'websocket';
 }
 
 /** An answer's head. */

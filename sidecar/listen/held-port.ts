@@ -120,7 +120,9 @@ export async function holdPort(listen: string, { log, holdMs = HOLD_MS }: HoldOp
     });
   }
 
-  const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => onConnection(socket));
+  const server = createServer({ noDelay: true, pauseOnConnect: true, allowHalfOpen: true }, (socket) =>
+    onConnection(socket),
+  );
   const address = await listenAt(server, listen);
   return {
     address,

@@ -38,3 +38,6 @@ export function listenAt(server: Server, text: string): Promise<string> {
 }
 
 function ignore(): void {}
+
+/** Where the app listens, as Node's `http` takes it. */
+export type AppAddress = { readonly host: string; readonly port: number } | { readonly socketPath: string };

@@ -9,6 +9,8 @@ import type { Answer, Asker } from './exchange.ts';
 import { createPump, type Pump } from './pump.ts';
 import { createRefuser, grpcStatusFields, type RefuserOptions } from './refusal.ts';
 import { grpcStatusOf, outcomeOf, peerCode, type Running, turnEnd } from './running.ts';
+import { closeFrame } from './websocket/frames.ts';
+import { SWITCHING_PROTOCOLS } from './websocket/handshake.ts';
 
 export interface AnsweringOptions extends RefuserOptions {
   readonly hooks: CallHooks;
@@ -56,21 +58,26 @@ export function createAnswering({ hooks, showInnerCodes, onClosed, log }: Answer
 
   async function release(run: Running, answer: Answer, byPeer: boolean): Promise<void> {
     if (run.ending !== null) throw run.ending;
-    checkStatus(answer);
+    checkStatus(run, answer);
     run.phase = 'recording';
     run.answer = answer;
     run.requestPump.commit();
     const pump = answer.ends
       ? null
-      : createPump(answer, (whole) => {
-          if (!whole) breakOff(run, 'failed', new BehalfError('upstream_unavailable', { why: 'the answer broke off' }));
-          else finishIfDone(run);
-        });
+      : createPump(
+          answer,
+          (whole) => {
+            if (!whole)
+              breakOff(run, 'failed', new BehalfError('upstream_unavailable', { why: 'the answer broke off' }));
+            else finishIfDone(run);
+          },
+          run.frames?.toAsker.feed,
+        );
     run.answerPump = pump;
     if (answer.ends) answer.body.resume();
     // The rest of a short answer comes with its head; then one event says it all.
     if (pump !== null && run.opening === null) await turnEnd();
-    const goesOn = !(pump === null || pump.ended()) || (run.asker.hasBody && !run.requestPump.ended());
+    const goesOn = !(pump === null || pump.ended()) || (goesOnAsking(run) && !run.requestPump.ended());
     // Only a sidecar is believed to speak for the mesh, never an app.
     const code = byPeer ? peerCode(answer.head) : null;
     if (run.opening !== null) await run.opening;
@@ -96,7 +103,8 @@ export function createAnswering({ hooks, showInnerCodes, onClosed, log }: Answer
     const headers = [...hooks.strip(answer.head.headers), ...hooks.answerFields(run.call)];
     const head = { status: answer.head.status, headers };
     run.phase = 'streaming';
-    const all = pump === null || answer.bodyTrailers().length > 0 ? null : pump.takeAll();
+    const inParts = pump === null || answer.tunnel !== null || answer.bodyTrailers().length > 0;
+    const all = inParts ? null : pump.takeAll();
     if (all !== null) {
       run.asker.sendAll(head, all);
       answered(run);
@@ -106,6 +114,7 @@ export function createAnswering({ hooks, showInnerCodes, onClosed, log }: Answer
     if (pump !== null) {
       pump.commit();
       pump.attach(run.asker.answer);
+      if (answer.tunnel !== null) run.requestPump.attach(answer.tunnel);
     } else {
       answered(run);
     }
@@ -166,8 +175,8 @@ export function createAnswering({ hooks, showInnerCodes, onClosed, log }: Answer
 
   /** The answer is out. A request's body that still comes belongs to the call, which may be ended by the mesh until it is through. */
   function answered(run: Running): void {
-    const { requestPump, asker } = run;
-    if (!asker.hasBody || requestPump.ended() || requestPump.broken()) {
+    const { requestPump } = run;
+    if (!goesOnAsking(run) || requestPump.ended() || requestPump.broken()) {
       close(run, 'forwarded', null);
       return;
     }
@@ -185,6 +194,11 @@ export function createAnswering({ hooks, showInnerCodes, onClosed, log }: Answer
   function breakOff(run: Running, outcome: 'failed' | 'ended', error: BehalfError): void {
     if (run.phase !== 'streaming' && run.phase !== 'leftover') return;
     run.answerPump?.stop();
+    if (outcome === 'ended' && isOpenWebSocket(run)) {
+      endFrames(run, error.code);
+      close(run, outcome, error.code);
+      return;
+    }
     run.asked?.cancel();
     const trailers = run.phase === 'streaming' && run.asker.head.protocol === 'grpc';
     try {
@@ -199,9 +213,10 @@ export function createAnswering({ hooks, showInnerCodes, onClosed, log }: Answer
     const { phase, requestPump, asker } = run;
     run.phase = 'done';
     run.call.end = null;
-    if (asker.hasBody && !requestPump.ended()) {
+    const isWebSocket = isOpenWebSocket(run);
+    if (asker.hasBody && !requestPump.ended() && !(isWebSocket && outcome === 'ended')) {
       run.asked?.cancel();
-      if (phase === 'leftover') asker.dropBody();
+      if (phase === 'leftover' || (run.frames !== null && !isWebSocket)) asker.dropBody();
     }
     requestPump.stop();
     const ended = run.opened
@@ -234,8 +249,36 @@ export function createAnswering({ hooks, showInnerCodes, onClosed, log }: Answer
   return { sendRefusal, refuse, release, fail, finishIfDone, endByMesh, close, openingEvent };
 }
 
-/** UNTRUSTED: an app's status, which neither protocol could say to the asker. @throws {BehalfError} `upstream_unavailable` */
-function checkStatus({ head: { status } }: Answer): void {
-  if (!(status >= 200 && status <= 599))
+/** Whether what the asker sends after its head belongs to the call: a WebSocket that was not granted has nothing more to say. */
+function goesOnAsking({ asker, frames, answer }: Running): boolean {
+  return asker.hasBody && (frames === null || (answer !== null && answer.tunnel !== null));
+}
+
+function isOpenWebSocket({ frames, answer }: Running): boolean {
+  return frames !== null && answer !== null && answer.tunnel !== null;
+}
+
+/** The mesh ends a WebSocket: a Close with the code where a frame may follow (WIRE section 4), else that end is broken off. */
+function endFrames({ asker, asked, frames }: Running, code: ErrorCode): void {
+  if (frames === null) return;
+  const { toAsker, toOther } = frames;
+  if (toOther.between()) asked?.endWith(closeFrame(code, true));
+  else if (toOther.closed()) asked?.endWith(NOTHING);
+  else asked?.cancel();
+  if (toAsker.between()) asker.endWith(closeFrame(code, false));
+  else if (toAsker.closed()) asker.endWith(NOTHING);
+  else asker.breakOff(null);
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * UNTRUSTED: an app's status, which neither protocol could say to the asker. 101 is for who asked for a WebSocket, and who asked for
+ * one gets nothing that HTTP/2 would take for it.
+ * @throws {BehalfError} `upstream_unavailable`
+ */
+function checkStatus({ frames }: Running, { head: { status }, tunnel }: Answer): void {
+  const isGranted = status === SWITCHING_PROTOCOLS && tunnel !== null && frames !== null;
+  if (!isGranted && !(status >= (frames === null ? 200 : 300) && status <= 599))
     throw new BehalfError('upstream_unavailable', { why: 'status of the answer', status });
 }

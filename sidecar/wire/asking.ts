@@ -60,7 +60,8 @@ export function createAsking({ hooks, app, peerLine, showInnerCodes }: AskingOpt
     const { hasBody } = run.asker;
     const asked = line.ask(head, hasBody);
     run.asked = asked;
-    if (hasBody) run.requestPump.attach(asked.body);
+    // Of a WebSocket nothing goes on before it is granted.
+    if (hasBody && run.frames === null) run.requestPump.attach(asked.body);
     return asked.answer;
   }
 

@@ -2,7 +2,7 @@
  * What the relay sees of both sides of one call: the side that asked and the side that answers, each over HTTP/1.1 or
  * HTTP/2. The files of `http1/` and `http2/` make these of Node's objects; nothing else touches those objects.
  */
-import type { Readable, Writable } from 'node:stream';
+import { type Readable, Writable } from 'node:stream';
 import type { AnswerHead, HeaderList, RequestHead } from '../call/head.ts';
 
 /** The side that asked. */
@@ -30,6 +30,8 @@ export interface Asker {
   started(): boolean;
   /** Breaks the answer off so that nobody takes it for whole (WIRE section 4). Trailers are for gRPC only. */
   breakOff(trailers: HeaderList | null): void;
+  /** Ends a WebSocket after these bytes, its last frame. Who does not take them soon is broken off. */
+  endWith(last: Buffer): void;
   /** The asker went away before the answer ended. At most one listener. */
   onGone(listener: () => void): void;
 }
@@ -43,6 +45,8 @@ export interface Answer {
   readonly body: Readable;
   bodyIsWhole(): boolean;
   bodyTrailers(): HeaderList;
+  /** Where the asker's bytes go once the answer is 101, a WebSocket; null for every other answer. */
+  readonly tunnel: Writable | null;
 }
 
 /** Why there is no answer. `unprocessed`: the other side certainly did nothing with it, so that trying again is safe. */
@@ -65,7 +69,12 @@ export interface Asked {
   readonly answer: Promise<Answer | NoAnswer>;
   /** Settles `answer` at once where there is none yet, whatever the other side does. */
   cancel(): void;
+  /** As the asker's. */
+  endWith(last: Buffer): void;
 }
+
+/** Takes a body that nobody will read. */
+export const DEAD_END = new Writable({ write: (_chunk, _encoding, done) => done() });
 
 /** Something that takes requests: a connection to a peer or to the app. */
 export interface Line {

@@ -9,6 +9,8 @@ export const MAX_FIELDS = 100;
 /** Most bytes of a head on the app's side, and on the mesh port, where chains travel. */
 export const MAX_HEAD_BYTES = 16_384;
 export const MAX_MESH_HEAD_BYTES = 32_768;
+/** Most bytes of an answer's head. */
+export const MAX_ANSWER_HEAD_BYTES = 65_536;
 
 /** Never passed on: each connection has its own framing and its own life. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([

@@ -36,9 +36,13 @@ export interface PumpSource {
 
 /**
  * Starts to read. `onDone` is called once a sink, when the source has ended or broken off and all of it is written; a
- * source that closes without its end has broken off.
+ * source that closes without its end has broken off. `onWrite` sees each chunk before a sink gets it.
  */
-export function createPump(from: PumpSource, onDone: (whole: boolean) => void): Pump {
+export function createPump(
+  from: PumpSource,
+  onDone: (whole: boolean) => void,
+  onWrite: ((chunk: Buffer) => void) | null = null,
+): Pump {
   const source = from.body;
   let sink: Writable | null = null;
   let kept: Buffer[] | null = [];
@@ -57,7 +61,11 @@ export function createPump(from: PumpSource, onDone: (whole: boolean) => void): 
         else kept = null;
       }
     }
-    if (sink !== null && !sink.write(chunk)) source.pause();
+    if (sink !== null && !write(sink, chunk)) source.pause();
+  }
+  function write(to: Writable, chunk: Buffer): boolean {
+    onWrite?.(chunk);
+    return to.write(chunk);
   }
   function onDrain(): void {
     if (state === 'open') source.resume();
@@ -91,7 +99,7 @@ export function createPump(from: PumpSource, onDone: (whole: boolean) => void): 
       sink = next;
       sink.on('drain', onDrain);
       let room = true;
-      if (kept !== null) for (const chunk of kept) room = next.write(chunk);
+      if (kept !== null) for (const chunk of kept) room = write(next, chunk);
       if (committed) kept = [];
       if (state === 'ended' || state === 'broken') onDone(state === 'ended');
       else if (state === 'open' && room) source.resume();

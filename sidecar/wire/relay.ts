@@ -12,6 +12,7 @@ import { sweepWaiting } from './deadlines.ts';
 import type { Asker } from './exchange.ts';
 import { createPump } from './pump.ts';
 import type { Running } from './running.ts';
+import { createFrameTracker } from './websocket/frames.ts';
 
 /** Calls under way at most; the answer beyond it is `overloaded`. */
 const MAX_RUNNING = 16_384;
@@ -80,16 +81,23 @@ export function createRelay(options: RelayOptions): Relay {
   }
 
   function start(asker: Asker, call: Call): Running {
+    const frames =
+      asker.head.protocol === 'websocket' ? { toAsker: createFrameTracker(), toOther: createFrameTracker() } : null;
     const run: Running = {
       asker,
       call,
       startedMs: performance.now(),
-      requestPump: createPump(asker, (whole) => {
-        if (whole) finishRequest(run);
-        else run.asked?.cancel();
-        finishIfDone(run);
-      }),
+      requestPump: createPump(
+        asker,
+        (whole) => {
+          if (whole) finishRequest(run);
+          else run.asked?.cancel();
+          finishIfDone(run);
+        },
+        frames?.toOther.feed,
+      ),
       asked: null,
+      frames,
       answerPump: null,
       answer: null,
       phase: 'waiting',

@@ -6,6 +6,7 @@ import { type AnswerHead, fieldOf } from '../call/head.ts';
 import type { Call } from '../call/seam.ts';
 import type { Answer, Asked, Asker } from './exchange.ts';
 import type { Pump } from './pump.ts';
+import type { FrameTracker } from './websocket/frames.ts';
 
 /** One call under way. */
 export interface Running {
@@ -14,6 +15,8 @@ export interface Running {
   readonly startedMs: number;
   readonly requestPump: Pump;
   asked: Asked | null;
+  /** Of a WebSocket: where frames end in what went to the asker, and to the side that answers; null for other calls. */
+  readonly frames: { readonly toAsker: FrameTracker; readonly toOther: FrameTracker } | null;
   answerPump: Pump | null;
   answer: Answer | null;
   /** `waiting` for an answer, `recording` its head, `streaming` its body, `leftover` of the request after it, `done`. */

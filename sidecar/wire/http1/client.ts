@@ -3,18 +3,16 @@
  */
 import http from 'node:http';
 import { fieldOf, type HeaderList, type RequestHead } from '../../call/head.ts';
+import type { AppAddress } from '../address.ts';
 import { type Answer, type Asked, CANCELLED, type Line, type NoAnswer } from '../exchange.ts';
-import { endToEnd, joinCookies } from '../fields.ts';
+import { endToEnd, joinCookies, MAX_ANSWER_HEAD_BYTES } from '../fields.ts';
+import { askUpgrade } from './upgrade-client.ts';
 
 /** Connections to the app: in use at once, and kept while idle. More calls than that wait for one, within their timeout. */
 const MAX_SOCKETS = 1_024;
 const MAX_IDLE_SOCKETS = 256;
-const MAX_ANSWER_HEAD_BYTES = 65_536;
 /** Requests that may be sent again if a kept connection turns out to be closed (RFC 9110 section 9.2.2). */
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
-
-/** Where the app listens. */
-export type AppAddress = { readonly host: string; readonly port: number } | { readonly socketPath: string };
 
 export interface Http1Line extends Line {
   close(): void;
@@ -28,7 +26,10 @@ export function createHttp1Line(address: AppAddress, connectTimeoutMs: number): 
     scheduling: 'lifo',
   });
   return {
-    ask: (head, hasBody) => ask(head, hasBody, agent, address, connectTimeoutMs),
+    ask: (head, hasBody) =>
+      head.protocol === 'websocket'
+        ? askUpgrade(head, address, connectTimeoutMs)
+        : ask(head, hasBody, agent, address, connectTimeoutMs),
     close: () => agent.destroy(),
   };
 }
@@ -69,7 +70,13 @@ function ask(
       body: response,
       bodyIsWhole: () => response.complete,
       bodyTrailers: () => endToEnd(response.rawTrailers),
+      tunnel: null,
     });
+  });
+  // UNTRUSTED: a 101 that nobody asked for would make the rest of the connection the app's own.
+  request.on('upgrade', (_response, socket) => {
+    socket.destroy();
+    resolve({ kind: 'none', why: 'the app switched protocols unasked', unprocessed: false });
   });
   request.on('error', (error: NodeJS.ErrnoException) => {
     clearTimeout(connecting ?? undefined);
@@ -98,5 +105,6 @@ function ask(
       resolve(CANCELLED);
       request.destroy();
     },
+    endWith: () => void request.destroy(),
   };
 }

@@ -4,11 +4,13 @@
  */
 import http from 'node:http';
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
 import { BehalfError } from '../../../errors/index.ts';
 import { type AnswerHead, fieldOf, type HeaderList, type RequestHead } from '../../call/head.ts';
 import type { Asker } from '../exchange.ts';
 import { endToEnd, isGrpc, MAX_FIELDS, valuesOf } from '../fields.ts';
+import { asksForWebSocket } from '../websocket/handshake.ts';
+import { isPlainTcp, sendWhole } from './answers.ts';
+import { upgradeAsker } from './upgrade-server.ts';
 
 /** Time for a request's head to arrive whole. */
 const HEAD_TIMEOUT_MS = 10_000;
@@ -44,6 +46,7 @@ export function createHttp1Server({ maxHeadBytes, onRequest, onMalformed }: Http
     keepAliveTimeout: KEEP_ALIVE_MS,
     joinDuplicateHeaders: false,
     connectionsCheckingInterval: CHECK_MS,
+    shouldUpgradeCallback: asksForWebSocket,
   });
   // Node begins to watch its connections' time limits when a server listens. This one never does: sockets come from others.
   server.emit('listening');
@@ -68,6 +71,25 @@ export function createHttp1Server({ maxHeadBytes, onRequest, onMalformed }: Http
   server.on('request', onMessage);
   // Expectations other than `100-continue` are not ours to meet, and go no further (RFC 9110 section 10.1.1).
   server.on('checkExpectation', onMessage);
+  server.on('upgrade', (request, stream, early: Buffer) => {
+    const socket = stream as Socket;
+    socket.on('error', ignore); // told by 'close'
+    const answersUnderWay = callsOn(socket).size > 0;
+    const hasBody =
+      valuesOf(request.rawHeaders, 'transfer-encoding').length + valuesOf(request.rawHeaders, 'content-length').length >
+      0;
+    const head = hasBody ? new BehalfError('request_malformed', { why: 'Upgrade with a body' }) : headOf(request);
+    if (answersUnderWay) {
+      // Bytes of ours would be taken for a part of the answer that is under way.
+      onMalformed(new BehalfError('request_malformed', { why: 'Upgrade behind a request' }), socket, () =>
+        socket.destroy(),
+      );
+    } else if (head instanceof BehalfError) {
+      onMalformed(head, socket, (answer, body) => sendRaw(socket, answer, body));
+    } else {
+      onRequest(upgradeAsker({ ...head, protocol: 'websocket' }, request, socket, early), socket);
+    }
+  });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy();
@@ -203,6 +225,7 @@ function askerOf(
       if (request.httpVersion === '1.0' && isPlainTcp(socket)) socket.resetAndDestroy();
       else socket.destroy();
     },
+    endWith: () => request.socket.destroy(),
     onGone(listener) {
       response.on('close', () => {
         if (!response.writableFinished) listener();
@@ -211,18 +234,9 @@ function askerOf(
   };
 }
 
-function isPlainTcp(socket: Socket): boolean {
-  return !(socket instanceof TLSSocket) && socket.remoteAddress !== undefined;
-}
-
 function hasLength(headers: HeaderList): boolean {
   const length = fieldOf(headers, 'content-length');
   return length !== null && length !== '0';
-}
-
-function sendWhole(response: http.ServerResponse, head: AnswerHead, body: Buffer): void {
-  response.writeHead(head.status, [...head.headers, 'content-length', String(body.length)]);
-  response.end(body);
 }
 
 /** An answer where Node gives no response object, since the request could not be read; the connection ends with it. */

@@ -3,15 +3,17 @@
  * it says that it is closing, no new one is put on it, and those it did not process are told apart from the rest.
  */
 import http2 from 'node:http2';
-import { type Duplex, Writable } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import type { HeaderList, RequestHead } from '../../call/head.ts';
-import { type Answer, type Asked, CANCELLED, type Line, type NoAnswer } from '../exchange.ts';
-import { endToEnd } from '../fields.ts';
+import { type Answer, type Asked, CANCELLED, DEAD_END, type Line, type NoAnswer } from '../exchange.ts';
+import { endToEnd, MAX_ANSWER_HEAD_BYTES } from '../fields.ts';
 import { CLOCK_SETTING, clockSetting, hearClock, type PeerClock } from '../peer-clock.ts';
+import { LAST_WORDS_WITHIN_MS } from '../websocket/end-socket.ts';
+import { SWITCHING_PROTOCOLS, WEBSOCKET } from '../websocket/handshake.ts';
+import { askOnceTold } from './extended-connect.ts';
 import { neverIndexed } from './never-indexed.ts';
 import { CONNECTION_WINDOW, SESSION_MEMORY_MB, STREAM_WINDOW, sendTrailers } from './server.ts';
 
-const MAX_ANSWER_HEAD_BYTES = 65_536;
 const END_STREAM = 1;
 /** As in `server.ts`; Node's types do not know that clients take it too. */
 const FIELDS_TWICE = { strictSingleValueFields: false };
@@ -50,6 +52,10 @@ export function openHttp2Line(
   });
   let load = 0;
   let draining = false;
+  let told = false;
+  session.once('remoteSettings', () => {
+    told = true;
+  });
   function drain(): void {
     if (draining) return;
     draining = true;
@@ -74,6 +80,8 @@ export function openHttp2Line(
   return {
     ask(head, hasBody) {
       load += 1;
+      if (head.protocol === WEBSOCKET)
+        return askOnceTold(session, told, () => ask(session, head, true, onAskedClosed), onAskedClosed);
       return ask(session, head, hasBody, onAskedClosed);
     },
     usable: () => !draining && !session.closed && !session.destroyed,
@@ -84,9 +92,11 @@ export function openHttp2Line(
 }
 
 function ask(session: http2.ClientHttp2Session, head: RequestHead, hasBody: boolean, onClosed: () => void): Asked {
+  const isWebSocket = head.protocol === WEBSOCKET;
   const list = neverIndexed([
     ':method',
-    head.method,
+    isWebSocket ? 'CONNECT' : head.method,
+    ...(isWebSocket ? [':protocol', WEBSOCKET] : []),
     ':scheme',
     'http',
     ':authority',
@@ -117,13 +127,16 @@ function ask(session: http2.ClientHttp2Session, head: RequestHead, hasBody: bool
   });
   const { promise: answer, resolve } = Promise.withResolvers<Answer | NoAnswer>();
   stream.on('response', (headers, flags, raw) => {
+    const status = Number(headers[':status']);
+    const granted = isWebSocket && status === 200;
     resolve({
       kind: 'answer',
-      head: { status: Number(headers[':status']), headers: endToEnd(raw as unknown as string[]) },
+      head: { status: granted ? SWITCHING_PROTOCOLS : status, headers: endToEnd(raw as unknown as string[]) },
       ends: (flags & END_STREAM) !== 0,
       body: stream,
       bodyIsWhole: () => stream.rstCode === http2.constants.NGHTTP2_NO_ERROR,
       bodyTrailers: () => answerTrailers,
+      tunnel: granted ? stream : null,
     });
   });
   stream.on('error', ignore); // 'close' follows
@@ -146,6 +159,14 @@ function ask(session: http2.ClientHttp2Session, head: RequestHead, hasBody: bool
       resolve(CANCELLED);
       stream.close(http2.constants.NGHTTP2_CANCEL);
     },
+    endWith(last) {
+      if (stream.destroyed || stream.closed) return;
+      requestTrailers = [];
+      stream.end(last);
+      stream.resume();
+      const late = setTimeout(() => stream.close(http2.constants.NGHTTP2_CANCEL), LAST_WORDS_WITHIN_MS);
+      stream.once('close', () => clearTimeout(late));
+    },
   };
 }
 
@@ -160,10 +181,8 @@ function refusedBySession(thrown: unknown): Asked {
       unprocessed: why.startsWith('ERR_HTTP2_GOAWAY') || why === 'ERR_HTTP2_INVALID_SESSION',
     }),
     cancel: ignore,
+    endWith: ignore,
   };
 }
-
-/** Takes a body that nobody will read. */
-const DEAD_END = new Writable({ write: (_chunk, _encoding, done) => done() });
 
 function ignore(): void {}

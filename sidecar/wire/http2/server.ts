@@ -9,6 +9,8 @@ import { fieldOf, type HeaderList, type RequestHead } from '../../call/head.ts';
 import type { Asker } from '../exchange.ts';
 import { endToEnd, isGrpc, MAX_FIELDS, valuesOf } from '../fields.ts';
 import { CLOCK_SETTING, clockSetting, hearClock, type PeerClock } from '../peer-clock.ts';
+import { LAST_WORDS_WITHIN_MS } from '../websocket/end-socket.ts';
+import { SWITCHING_PROTOCOLS, WEBSOCKET } from '../websocket/handshake.ts';
 import { neverIndexed } from './never-indexed.ts';
 
 /** Streams at once on one connection; the client waits with more. */
@@ -64,6 +66,7 @@ export function takeHttp2(
       maxConcurrentStreams: MAX_STREAMS,
       maxHeaderListSize: maxHeadBytes,
       initialWindowSize: STREAM_WINDOW,
+      enableConnectProtocol: true, // RFC 8441, for WebSockets
       ...(clock === null ? {} : { customSettings: clockSetting(Date.now()) }),
     },
     remoteCustomSettings: clock === null ? [] : [CLOCK_SETTING],
@@ -79,7 +82,7 @@ export function takeHttp2(
   session.on('stream', (stream, _headers, _flags, raw) => {
     stream.on('error', ignore); // told by 'close' and `rstCode`
     const list = raw as unknown as string[];
-    const head = headOf(list);
+    const head = headOf(list, stream.endAfterHeaders);
     if (head instanceof BehalfError) onMalformed(head, askerOf(EMPTY_HEAD, stream));
     else onRequest(askerOf(head, stream));
   });
@@ -102,7 +105,7 @@ export function takeHttp2(
   };
 }
 
-const PSEUDO_FIELDS = 4;
+const PSEUDO_FIELDS = 5;
 /** What sidecars add to an app's fields. */
 const MESH_FIELDS = 8;
 /** Most memory that one connection's heads may hold; further streams are refused unprocessed. */
@@ -112,15 +115,17 @@ const EMPTY_HEAD: RequestHead = { method: '', target: '', authority: '', headers
 function ignore(): void {}
 
 /** UNTRUSTED: everything in it. nghttp2 has checked the pseudo-header fields and the characters (RFC 9113 section 8.2). */
-function headOf(raw: readonly string[]): RequestHead | BehalfError {
+function headOf(raw: readonly string[], ends: boolean): RequestHead | BehalfError {
   let method = '';
   let target = '';
   let authority = '';
   let hasAuthority = false;
+  let connects: string | null = null;
   for (let i = 0; i < raw.length && (raw[i] as string).startsWith(':'); i += 2) {
     const value = raw[i + 1] as string;
     if (raw[i] === ':method') method = value;
     else if (raw[i] === ':path') target = value;
+    else if (raw[i] === ':protocol') connects = value;
     else if (raw[i] === ':authority') {
       authority = value;
       hasAuthority = true;
@@ -135,6 +140,17 @@ function headOf(raw: readonly string[]): RequestHead | BehalfError {
     return new BehalfError('request_malformed', { why: 'request target' });
   }
   const headers = endToEnd(raw);
+  if (connects !== null || method === 'CONNECT') {
+    // Extended CONNECT is a GET that asks for a stream (RFC 8441 section 5); no other protocol is served this way.
+    if (
+      connects?.toLowerCase() !== WEBSOCKET ||
+      method !== 'CONNECT' ||
+      ends ||
+      fieldOf(headers, 'content-length') !== null
+    )
+      return new BehalfError('request_malformed', { why: 'CONNECT' });
+    return { method: 'GET', target, authority: (hosts[0] ?? authority).toLowerCase(), headers, protocol: WEBSOCKET };
+  }
   const protocol = isGrpc(fieldOf(headers, 'content-type')) ? 'grpc' : 'h2';
   return { method, target, authority: (hosts[0] ?? authority).toLowerCase(), headers, protocol };
 }
@@ -198,6 +214,14 @@ function askerOf(head: RequestHead, stream: http2.ServerHttp2Stream): Asker {
       const late = setTimeout(() => stream.close(http2.constants.NGHTTP2_CANCEL), TRAILERS_WITHIN_MS);
       stream.once('close', () => clearTimeout(late));
     },
+    endWith(last) {
+      if (stream.destroyed || stream.closed) return;
+      answerTrailers = [];
+      stream.end(last);
+      stream.resume();
+      const late = setTimeout(() => stream.close(http2.constants.NGHTTP2_CANCEL), LAST_WORDS_WITHIN_MS);
+      stream.once('close', () => clearTimeout(late));
+    },
     onGone(listener) {
       stream.on('close', () => {
         if (!stream.writableFinished || stream.rstCode !== http2.constants.NGHTTP2_NO_ERROR) listener();
@@ -222,8 +246,9 @@ export function sendTrailers(stream: http2.Http2Stream, trailers: HeaderList): v
   }
 }
 
+/** What grants a WebSocket is 101 inside and 200 on an extended CONNECT (RFC 8441 section 5). */
 function headList(status: number, headers: readonly string[]): string[] {
-  return neverIndexed([':status', String(status), ...headers]);
+  return neverIndexed([':status', status === SWITCHING_PROTOCOLS ? '200' : String(status), ...headers]);
 }
 
 /** Trailers, which Node takes as an object only; a name that occurs more than once becomes a list. */
