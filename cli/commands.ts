@@ -70,6 +70,10 @@ export const COMMANDS = {
     summary: 'Judge a policy folder offline: what is in it, or what is wrong and where.',
     load: () => import('./commands/policy-check.ts'),
   },
+  'check context': {
+    summary: 'Run an app and say whether and how it passes context on.',
+    load: () => import('./commands/check-context.ts'),
+  },
   'snapshot put': {
     summary: 'Sign a policy snapshot and put it live.',
     load: () => import('./commands/snapshot-put.ts'),
