@@ -98,6 +98,7 @@ function checkOneTrustDomain(root: ParsedRoot, links: readonly ParsedLink[], wit
   const domain = trustDomainOf(first);
   if (sub.startsWith('spiffe:') && trustDomainOf(sub as SpiffeId) !== domain) foreign('root');
   for (const id of tctx.deferred?.wl ?? []) if (trustDomainOf(id) !== domain) foreign('root');
+  for (const id of tctx.deferred?.next ?? []) if (trustDomainOf(id) !== domain) foreign('root');
   for (let i = 0; i < links.length; i++) {
     const { aud, next } = (links[i] as ParsedLink).claims;
     if (trustDomainOf(aud) !== domain) foreign(`link ${i + 1}`);

@@ -85,8 +85,16 @@ export function checkList({ root, workloads }: ParsedChain): void {
   checkWorkloadList(root.claims.tctx.deferred?.wl ?? [], workloads);
 }
 
-/** Every `aud` is in the `next` of each earlier link that has one. @throws {BehalfError} `delegation_broken_chain` */
-export function checkNext({ hops }: ParsedChain): void {
+/**
+ * Every `aud` is in the `next` of each earlier link that has one, and of a deferred root.
+ * @throws {BehalfError} `delegation_broken_chain`
+ */
+export function checkNext({ root, hops }: ParsedChain): void {
+  const resumed = root.claims.tctx.deferred?.next;
+  for (let i = 0; i < hops.length; i++) {
+    const { aud } = (hops[i] as ParsedHop).link.claims;
+    if (resumed?.includes(aud) === false) broken(i, '`aud` is not in the deferred root’s `next`');
+  }
   for (let i = 1; i < hops.length; i++) {
     const { aud } = (hops[i] as ParsedHop).link.claims;
     for (let ancestor = 0; ancestor < i; ancestor++) {

@@ -124,8 +124,10 @@ function describeChain(parsed: ParsedChain, left: Narrowed, maxDepth: number, ex
   };
 }
 
-function nextLists({ hops }: ParsedChain): VerifiedChain['next'] {
+function nextLists({ root, hops }: ParsedChain): VerifiedChain['next'] {
   const lists: VerifiedChain['next'][number][] = [];
+  const resumed = root.claims.tctx.deferred?.next;
+  if (resumed !== undefined) lists.push(resumed);
   for (const { link } of hops) if (link.claims.next !== undefined) lists.push(link.claims.next);
   return lists;
 }

@@ -123,5 +123,6 @@ function readDeferred(deferred: JsonObject): DeferredOrigin {
     txn: readBase64url(deferred, 'txn', TXN_BYTES, REFUSAL),
     depth: readInteger(deferred, 'depth', REFUSAL),
     wl: readSpiffeIds(deferred, 'wl', REFUSAL),
+    ...(deferred['next'] !== undefined ? { next: readSpiffeIds(deferred, 'next', REFUSAL) } : {}),
   };
 }

@@ -13,6 +13,8 @@ export interface DeferredOrigin {
   readonly txn: string;
   readonly depth: number;
   readonly wl: readonly SpiffeId[];
+  /** Where the old chain limited who may follow: the ones that all of its limits left. Binds every `aud` of the new chain. */
+  readonly next?: readonly SpiffeId[];
 }
 
 /** Fixed for the life of the chain. A user's root has the first four; a workload's own root at most `max_depth` and `purpose`. */

@@ -49,7 +49,7 @@ function describe(root: ParsedRoot, revocable: RevocableFacts): VerifiedRoot {
     holder: req_wl,
     depth: tctx.deferred?.depth ?? 0,
     maxDepth: tctx.max_depth ?? DEFAULT_MAX_DEPTH,
-    next: [],
+    next: tctx.deferred?.next === undefined ? [] : [tctx.deferred.next],
     expS: exp,
     revocable,
     parent: {

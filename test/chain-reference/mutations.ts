@@ -109,7 +109,11 @@ function rootOf(mesh: TestMesh, random: Random): Changes {
   if (roll === 2 || roll === 4) return { tctx: { ...tctx, authorization_details: someDetails(random) } };
   if (roll === 3) {
     const wl = [random.of(NAMES), random.of(NAMES)].map((name) => mesh.workload(name).spiffeId);
-    return { tctx: { ...tctx, deferred: { ref: 'grant-7', txn: b64(random, 16), depth: random.below(3), wl } } };
+    const next = NAMES.filter(() => random.chance(0.9)).map((name) => mesh.workload(name).spiffeId);
+    const limited = random.chance(0.3) ? { next } : {};
+    return {
+      tctx: { ...tctx, deferred: { ref: 'grant-7', txn: b64(random, 16), depth: random.below(3), wl, ...limited } },
+    };
   }
   return {};
 }

@@ -7,6 +7,7 @@ import { detailsWithin } from './payment.ts';
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 type Obj = { [name: string]: Json };
+type Deferred = { depth: number; wl: string[]; ref?: string; next?: string[] };
 type Jws = { raw: string; input: string; head: Obj; body: Obj; sig: Buffer };
 
 export interface Question {
@@ -66,9 +67,14 @@ function verifySteps(q: Question): Verdict {
   const L = links.map(readLink);
   const W = wits.map(readWit);
   const tctx = root.body.tctx as Obj;
-  const deferred = (tctx.deferred ?? { depth: 0, wl: [] }) as { depth: number; wl: string[]; ref?: string };
+  const deferred = (tctx.deferred ?? { depth: 0, wl: [] }) as Deferred;
   const entry = root.body.req_wl as string;
-  const ids = [entry, ...deferred.wl, ...L.flatMap(({ body }) => [body.aud, ...((body.next ?? []) as string[])])];
+  const ids = [
+    entry,
+    ...deferred.wl,
+    ...(deferred.next ?? []),
+    ...L.flatMap(({ body }) => [body.aud, ...((body.next ?? []) as string[])]),
+  ];
   const subjects = [root.body.sub, ...W.map(({ body }) => body.sub)].filter((sub) => !(sub as string).startsWith('u:'));
   form(new Set([...ids, ...subjects].map((id) => (id as string).split('/')[2])).size === 1);
   const hop = /^([\w-]{16})\.(0|[\w-]{16})\.[\w-]{16}$/.exec(q.delegation_hop ?? '')?.[1];
@@ -97,6 +103,7 @@ function verifySteps(q: Question): Verdict {
   });
   for (const [i, id] of holders.entries()) must(id !== holders[i + 1], '_loop');
   for (const id of holders) must([...deferred.wl, ...holders].filter((other) => other === id).length <= 2, '_loop');
+  for (const { body } of L) must(deferred.next?.includes(body.aud as string) !== false, '_broken_chain');
   L.forEach(({ body }, i) => {
     if (body.next !== undefined)
       for (const later of L.slice(i + 1))
@@ -218,7 +225,13 @@ function readRoot(raw: string): Jws {
   );
   form(
     d === undefined ||
-      (object(d) && name(d.ref) && b64(d.txn, 16) && integer(d.depth) && Array.isArray(d.wl) && d.wl.every(spiffe)),
+      (object(d) &&
+        name(d.ref) &&
+        b64(d.txn, 16) &&
+        integer(d.depth) &&
+        Array.isArray(d.wl) &&
+        d.wl.every(spiffe) &&
+        (d.next === undefined || (Array.isArray(d.next) && d.next.every(spiffe)))),
   );
   return jws;
 }

@@ -21,6 +21,7 @@ import { chainOfSize, linkOfSize } from './sizes.ts';
 type Row = readonly [name: string, says: string, chain: ChainCase['chain'], scope?: string, depth?: number];
 
 const TXN = Buffer.alloc(16, 3).toString('base64url');
+const RESUMED_NEXT = 'Where a deferred root has `next`, every `aud` is one of its SPIFFE IDs.';
 const IGNORED = 'This holds for members of `tctx`, `consent`, `deferred`, `cnf` and `jwk` too.';
 const COUNTS = 'An object has at most 64 members, and an array has at most 64 elements.';
 const DEPTH = 'JSON is nested at most 6 deep in a root and 5 deep in links and WITs, the outermost being 1.';
@@ -30,6 +31,25 @@ const WIT_TIME = "A link begins no earlier than its WIT's `nbf` and ends no late
 const NEXT = 'Where a link has `next`, every later `aud` is one of its SPIFFE IDs.';
 const LONGEST = `spiffe://shop.example/${'x'.repeat(233)}`;
 const ODD_TOKENS = '! # $ [ ] ~ a{b}|c `';
+
+const deferredChain =
+  (next?: readonly string[]) =>
+  (mesh: TestMesh): Forgery => {
+    const deferred = {
+      ref: 'grant-7',
+      txn: TXN,
+      depth: 3,
+      wl: ['orders', 'ledger', 'inventory'].map((name) => id(mesh, name)),
+      ...(next === undefined ? {} : { next: next.map((name) => id(mesh, name)) }),
+    };
+    return {
+      ...context(() => ({ deferred }))(mesh),
+      hops: [
+        { to: 'orders', claims: { del_depth: 4 } },
+        { to: 'payments', claims: { del_depth: 5 } },
+      ],
+    };
+  };
 
 const ROWS: readonly Row[] = [
   [
@@ -114,7 +134,8 @@ const ROWS: readonly Row[] = [
       hops: [{ to: 'orders', claims: { del_max_depth: 9 } }, { to: 'payments' }],
     }),
   ],
-  ['good-deferred', "A deferred root's `depth` is added.", deferredChain, ALL, 5],
+  ['good-deferred', "A deferred root's `depth` is added.", deferredChain(), ALL, 5],
+  ['good-deferred-next', RESUMED_NEXT, deferredChain(['orders', 'payments']), ALL, 5],
   [
     'good-scope-unchanged',
     'An absent `scope` leaves it unchanged.',
@@ -249,19 +270,3 @@ export const EDGE_CASES: readonly ChainCase[] = [
     expect: name.startsWith('good-own') ? { ok: true as const, sub: OWN_SUB, scope, depth } : good(scope, depth),
   })),
 ];
-
-function deferredChain(mesh: TestMesh): Forgery {
-  const deferred = {
-    ref: 'grant-7',
-    txn: TXN,
-    depth: 3,
-    wl: ['orders', 'ledger', 'inventory'].map((name) => id(mesh, name)),
-  };
-  return {
-    ...context(() => ({ deferred }))(mesh),
-    hops: [
-      { to: 'orders', claims: { del_depth: 4 } },
-      { to: 'payments', claims: { del_depth: 5 } },
-    ],
-  };
-}

@@ -105,6 +105,8 @@ const ROOT: readonly Row[] = [
   ['malformed-acr-number', TYPES, context(() => ({ acr: 2 })), 'delegation_malformed'],
   ['malformed-max-depth-text', TYPES, context(() => ({ max_depth: '8' })), 'delegation_malformed'],
   ['malformed-deferred-without-wl', TYPES, deferred({ wl: undefined }), 'delegation_malformed'],
+  ['malformed-deferred-next-no-list', TYPES, deferred({ next: 'orders' }), 'delegation_malformed'],
+  ['malformed-deferred-next-no-id', TYPES, deferred({ next: ['orders'] }), 'delegation_malformed'],
   ['malformed-deferred-ref-empty', TYPES, deferred({ ref: '' }), 'delegation_malformed'],
   [
     'malformed-details-without-type',
@@ -297,6 +299,7 @@ const DOMAINS: readonly Row[] = [
   ['malformed-aud-of-another-domain', DOMAIN, lastLink(() => ({ aud: FOREIGN })), 'delegation_malformed'],
   ['malformed-sub-of-another-domain', DOMAIN, root(() => ({ sub: FOREIGN, tctx: {} })), 'delegation_malformed'],
   ['malformed-wl-of-another-domain', DOMAIN, deferred({ wl: [FOREIGN] }), 'delegation_malformed'],
+  ['malformed-deferred-next-of-another-domain', DOMAIN, deferred({ next: [FOREIGN] }), 'delegation_malformed'],
   ['malformed-wit-of-another-domain', DOMAIN, lastWit({ claims: { sub: FOREIGN } }), 'delegation_malformed'],
 ];
 

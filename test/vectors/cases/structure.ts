@@ -22,19 +22,27 @@ const NO_DEEPER = 'A chain is no deeper than the least depth limit so far.';
 const LIST = 'No SPIFFE ID stands in the list more than twice.';
 const SUBSET = "`scope` of a link is a subset of its parent's.";
 const NEXT = 'Where a link has `next`, every later `aud` is one of its SPIFFE IDs.';
+const RESUMED_NEXT = 'Where a deferred root has `next`, every `aud` is one of its SPIFFE IDs.';
 const LINK_LIFE = 'The life of a link is more than 0 s and at most 60 s.';
 const ROOT_LIFE = 'The life of a root is more than 0 s and at most 300 s.';
 const TXN = Buffer.alloc(16, 3).toString('base64url');
 
-const deferred = (depth: number, before: readonly string[], first: number) => (mesh: TestMesh) => ({
-  ...context(() => ({
-    deferred: { ref: 'grant-7', txn: TXN, depth, wl: before.map((name) => id(mesh, name)) },
-  }))(mesh),
-  hops: [
-    { to: 'orders', claims: { del_depth: first } },
-    { to: 'payments', claims: { del_depth: first + 1 } },
-  ],
-});
+const deferred =
+  (depth: number, before: readonly string[], first: number, next?: readonly string[]) => (mesh: TestMesh) => ({
+    ...context(() => ({
+      deferred: {
+        ref: 'grant-7',
+        txn: TXN,
+        depth,
+        wl: before.map((name) => id(mesh, name)),
+        ...(next === undefined ? {} : { next: next.map((name) => id(mesh, name)) }),
+      },
+    }))(mesh),
+    hops: [
+      { to: 'orders', claims: { del_depth: first } },
+      { to: 'payments', claims: { del_depth: first + 1 } },
+    ],
+  });
 const twoLinks = (first: ForgedHop['claims'], second: ForgedHop['claims']) => () => ({
   hops: [
     { to: 'orders', claims: first ?? {} },
@@ -91,6 +99,13 @@ const ROWS: readonly Row[] = [
     }),
     'delegation_broken_chain',
   ],
+  [
+    'next-of-a-deferred-root',
+    RESUMED_NEXT,
+    deferred(2, ['inventory'], 3, ['orders', 'ledger']),
+    'delegation_broken_chain',
+  ],
+  ['next-of-a-deferred-root-empty', RESUMED_NEXT, deferred(2, ['inventory'], 3, []), 'delegation_broken_chain'],
   ['next-empty', NEXT, twoLinks({ next: [] }, {}), 'delegation_broken_chain'],
   [
     'jti-twice-not-neighbours',
