@@ -8,12 +8,15 @@ import type { Logger } from 'pino';
 import { defaultAudience } from '../delegation/root/index.ts';
 import { BehalfError } from '../errors/index.ts';
 import type { Clock, TrustDomain } from '../identity/index.ts';
+import type { CompiledSnapshot } from '../policy/index.ts';
 import type { PolicySnapshot } from '../policy/snapshot/snapshot.ts';
 import { type ConsentChanges, createConsentChanges } from './consent/consent-changes.ts';
 import { type Consents, createConsents } from './consent/consents.ts';
 import { createRevocations, type RevocationDeps } from './consent/revocations.ts';
 import { type RecordEvent, revocationEvent } from './events/events.ts';
 import { createExchange, type Exchange } from './exchange/exchange.ts';
+import { createExitTokens, type ExitTokens } from './exchange/exit-token.ts';
+import { createRootKeyFinder, type HeldContext } from './exchange/held-chain.ts';
 import { createProofChecker } from './exchange/proof-of-possession.ts';
 import { registerTokenExchange } from './exchange/token-endpoint.ts';
 import { createAddressOf } from './http/client-address.ts';
@@ -45,6 +48,10 @@ export interface AuthorityDeps {
   readonly database: Database;
   readonly keys: AuthorityKeys;
   readonly snapshot: () => PolicySnapshot | null;
+  /** The same, made ready for deciding. */
+  readonly policy: () => CompiledSnapshot | null;
+  /** All revocations in force, as the mesh has them, and whether they are fresh enough to judge a delegation by. */
+  readonly liveState: Pick<HeldContext, 'revoked' | 'fresh'>;
   readonly witKey: (kid: string) => KeyObject | null;
   readonly revoke: RevocationDeps['revoke'];
   readonly rootKeys: RootKeys;
@@ -66,6 +73,8 @@ export interface Authority {
   /** Answers browsers and OAuth clients. */
   readonly handleHttp: RequestListener;
   readonly exchange: Exchange;
+  /** Tokens for audiences outside the mesh. */
+  readonly exitTokens: ExitTokens;
   readonly consents: Consents;
   readonly changes: ConsentChanges;
   readonly accounts: Accounts;
@@ -132,6 +141,11 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
   provider.on('server_error', (_ctx, error) => log.error({ err: error }, 'an OAuth request failed'));
   effects.holdAnswers(provider);
 
+  const stands = (account: string, clientId: string): boolean =>
+    accounts.isActive(account) &&
+    clientNames.has(clientId) &&
+    !bans.has('sub', subjectOf(account)) &&
+    !bans.has('client', clientId);
   const exchange = createExchange({
     issuer,
     audience: defaultAudience(trustDomain),
@@ -140,19 +154,32 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     consents,
     proofs: createProofChecker(clock),
     snapshot: deps.snapshot,
-    stands: (account, clientId) =>
-      accounts.isActive(account) &&
-      clientNames.has(clientId) &&
-      !bans.has('sub', subjectOf(account)) &&
-      !bans.has('client', clientId),
+    stands,
     subjectOf,
     trustDomain,
     witKey: deps.witKey,
     clock,
   });
+  const exitTokens = createExitTokens({
+    ...deps.liveState,
+    issuer,
+    audience: defaultAudience(trustDomain),
+    trustDomain,
+    keys,
+    consents,
+    policy: deps.policy,
+    stands,
+    accountOf: accounts.ofPseudonym,
+    pseudonymFor: (account, outside) => accounts.pseudonymOf(account, `exit:${outside}`),
+    rootKey: createRootKeyFinder(keys),
+    witKey: deps.witKey,
+    record,
+    clock,
+  });
   registerTokenExchange({
     provider,
     exchange,
+    exitTokens,
     certificateOf: (request) => peerOf(request)?.certificateS256 ?? null,
     clock,
     log,
@@ -178,6 +205,7 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
   return {
     handleHttp: createFrontDoor({ provider, pages, tokens, keys, issuer: new URL(issuer), secure, log }),
     exchange,
+    exitTokens,
     consents,
     changes,
     accounts,

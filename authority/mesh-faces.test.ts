@@ -48,7 +48,7 @@ beforeEach(async () => {
   running = await runAuthority({ peerOf: (request) => mesh.peerOf(request) });
   const identity = await running.ca.issue(ME);
   grpc = createGrpcServer({ identity, log });
-  grpc.add(tokenExchange, serveExchange(running.authority.exchange, log));
+  grpc.add(tokenExchange, serveExchange(running.authority, log));
   grpc.add(consents, serveConsents({ ...running.authority, trustDomain: TRUST_DOMAIN }));
   address = `127.0.0.1:${await grpc.listen({ host: '127.0.0.1', port: 0 })}`;
   mesh = await openMeshHttpPort('127.0.0.1:0', { identity, clock: systemClock, log });

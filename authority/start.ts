@@ -123,6 +123,14 @@ async function open(
     database,
     keys,
     snapshot: () => state.snapshot()?.snapshot ?? null,
+    policy: () => state.snapshot(),
+    liveState: {
+      revoked: (facts) => state.revocations.hit(facts),
+      fresh: () => {
+        state.checkFresh(performance.now(), 'authority');
+        state.checkFresh(performance.now(), 'ca');
+      },
+    },
     witKey: (kid) => identity.bundle().witKeys.get(kid) ?? null,
     revoke: liveState.revoke,
     rootKeys: {
@@ -183,7 +191,7 @@ async function openGrpc(
   state.onRevocation((_revocation, source) => {
     if (source === 'ca') server.endRevoked();
   });
-  server.add(tokenExchange, serveExchange(authority.exchange, log));
+  server.add(tokenExchange, serveExchange(authority, log));
   const { trustDomain } = identity;
   server.add(consents, serveConsents({ ...authority, trustDomain }));
   server.add(revocations, serveRevocations({ ...authority, trustDomain }));

@@ -15,6 +15,7 @@ export {
   serviceOf,
 } from './decide/compile.ts';
 export { type CallRequest, type Decision, decideCall } from './decide/decide-call.ts';
+export { decideExitToken, exitOfAudience } from './decide/decide-exit.ts';
 export { type AppResource, decideResource, type ResourceRequest } from './decide/decide-resource.ts';
 export { decisionKey } from './decide/decision-key.ts';
 export { type CallExplanation, explainCall, type PolicyDescription, routeNamed } from './decide/explain-call.ts';

@@ -3,7 +3,8 @@
  * is about a person appears as its hash.
  */
 import { hash, randomBytes } from 'node:crypto';
-import type { ConsentChanged, KeyChanged, RevocationIssued } from '../../proto/behalf/audit/v1/audit.ts';
+import type { Delegation } from '../../delegation/index.ts';
+import type { ConsentChanged, KeyChanged, RevocationIssued, TokenIssued } from '../../proto/behalf/audit/v1/audit.ts';
 import type { Consent } from '../consent/consents.ts';
 import type { HashedChange } from '../consent/history.ts';
 import type { Stated } from '../consent/revocations.ts';
@@ -12,7 +13,8 @@ import type { Stated } from '../consent/revocations.ts';
 export type AuthorityEvent =
   | { readonly body: 'consent'; readonly consent: ConsentChanged }
   | { readonly body: 'revocation'; readonly revocation: RevocationIssued }
-  | { readonly body: 'key'; readonly key: KeyChanged };
+  | { readonly body: 'key'; readonly key: KeyChanged }
+  | { readonly body: 'tokenIssued'; readonly tokenIssued: TokenIssued };
 
 /** Resolves when the event survives the death of this process. @throws {BehalfError} `audit_unavailable` */
 export type RecordEvent = (event: AuthorityEvent) => Promise<void>;
@@ -49,4 +51,52 @@ export function revocationEvent({ revocation, number, by, reason }: Stated): Aut
 /** The event of a key. That it entered or left the bundle is the CA's to say. */
 export function keyEvent(use: string, kid: string, change: 'made' | 'retired' | 'forgotten'): AuthorityEvent {
   return { body: 'key', key: { use, kid, change } };
+}
+
+/** What is known of a token for the outside that was made, or refused (`code`). */
+export interface TokenTold {
+  readonly exit: string;
+  readonly audience: string;
+  readonly workload: string;
+  readonly code: string;
+  /** The mesh's scopes that were left. */
+  readonly scope: string;
+  readonly policies: readonly string[];
+  readonly snapshot: number;
+  readonly delegation: Delegation | null;
+  readonly claims: { readonly jti: string; readonly exp: number; readonly scope: string } | null;
+}
+
+/** The event of a token for the outside. The user appears as the mesh knows it: the pseudonym in the token joins nothing here. */
+export function tokenIssuedEvent(told: TokenTold): AuthorityEvent {
+  const { exit, audience, workload, code, scope, policies, snapshot, delegation, claims } = told;
+  return {
+    body: 'tokenIssued',
+    tokenIssued: {
+      exit,
+      audience,
+      workload,
+      jti: claims?.jti ?? '',
+      code,
+      scope,
+      outsideScope: claims?.scope ?? '',
+      expiresS: claims?.exp ?? 0,
+      policies,
+      snapshotNumber: snapshot,
+      txn: delegation?.txn ?? '',
+      personal: delegation === null ? null : personalOf(delegation),
+    },
+  };
+}
+
+function personalOf({ sub, clientId, consent, grant, purpose }: Delegation): TokenIssued['personal'] {
+  return {
+    salt: randomBytes(16),
+    subject: sub,
+    clientId: clientId ?? '',
+    consentId: consent?.id ?? '',
+    consentVersion: consent?.version ?? 0,
+    grant: grant ?? '',
+    purpose: purpose ?? '',
+  };
 }

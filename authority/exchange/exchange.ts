@@ -128,11 +128,7 @@ function entryCeiling(deps: ExchangeDeps, workload: SpiffeId): readonly string[]
 
 function exchangeOwnWit(deps: ExchangeDeps, parameters: ExchangeParameters, caller: ExchangeCaller): IssuedRoot {
   const nowS = Math.floor(deps.clock());
-  const wit = verifyOwnWit(deps, parameters.subjectToken, nowS);
-  // A WIT is no secret: it goes along with every chain. What makes it the caller's is the certificate that it is bound to.
-  if (wit.spiffeId !== caller.id || wit.certificateS256 !== caller.certificateS256) {
-    throw new BehalfError('entry_proof_invalid', { why: 'the WIT is not the caller’s own' });
-  }
+  const wit = verifyOwnWit(deps, parameters.subjectToken, caller, nowS);
   const edge = workloadOf(deps, caller.id).own.find(({ to }) => to === parameters.ownTo);
   if (edge === undefined)
     throw new BehalfError('policy_denied', { workload: caller.id, to: parameters.ownTo, why: 'no own edge' });
@@ -195,9 +191,33 @@ function standingConsent(consent: Consent | null, nowS: number): Consent {
   return consent;
 }
 
-function verifyOwnWit({ trustDomain, witKey }: ExchangeDeps, compact: string, nowS: number): VerifiedWit {
+/** What judging a workload's own WIT takes. */
+export interface OwnWitDeps {
+  readonly trustDomain: TrustDomain;
+  /** The mesh's key that signs WITs under this name, or null. */
+  readonly witKey: (kid: string) => KeyObject | null;
+}
+
+/**
+ * A WIT that the caller presents for itself.
+ * @throws {BehalfError} `entry_token_invalid`, `entry_proof_invalid`
+ */
+export function verifyOwnWit(
+  { trustDomain, witKey }: OwnWitDeps,
+  compact: string,
+  caller: ExchangeCaller,
+  nowS: number,
+): VerifiedWit {
+  const wit = witOf(compact, { trustDomain, witKey, nowS, clock: DEFAULT_CLOCK_RULE });
+  // A WIT is no secret: it goes along with every chain. What makes it the caller's is the certificate that it is bound to.
+  if (wit.spiffeId !== caller.id || wit.certificateS256 !== caller.certificateS256)
+    throw new BehalfError('entry_proof_invalid', { why: 'the WIT is not the caller’s own' });
+  return wit;
+}
+
+function witOf(compact: string, context: Parameters<typeof verifyWit>[1]): VerifiedWit {
   try {
-    return verifyWit(compact, { trustDomain, witKey, nowS, clock: DEFAULT_CLOCK_RULE });
+    return verifyWit(compact, context);
   } catch (cause) {
     throw new BehalfError('entry_token_invalid', { why: 'not a valid WIT' }, { cause });
   }
@@ -213,7 +233,7 @@ function workloadOf({ snapshot, clock }: ExchangeDeps, id: SpiffeId): PolicySnap
 }
 
 /** RFC 6749 section 3.3: tokens of printable ASCII without space, quote and backslash, joined by one space. */
-function parseScope(scope: string): string[] {
+export function parseScope(scope: string): string[] {
   if (scope === '') return [];
   const names = scope.split(' ');
   if (names.length > 64 || names.some((name) => !/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(name))) {

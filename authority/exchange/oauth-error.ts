@@ -18,7 +18,10 @@ export function oauthErrorOf(code: ErrorCode): string {
       return 'invalid_authorization_details';
     case 'request_malformed':
       return 'invalid_request';
+    case 'insufficient_scope':
+      return 'invalid_scope';
     default:
+      if (ERROR_TABLE[code].group === 'delegation') return 'invalid_grant';
       return ERROR_TABLE[code].http === 503 || ERROR_TABLE[code].http === 429
         ? 'temporarily_unavailable'
         : 'server_error';

@@ -9,15 +9,22 @@ import { type Caller, type Implementation, requireCaller } from '../../identity/
 import type { ExchangeRequest, ExchangeResponse, TokenExchange } from '../../proto/behalf/authority/v1/authority.ts';
 import type { Sent } from '../../proto/service.ts';
 import type { Exchange, ExchangeCaller } from './exchange.ts';
+import type { ExitTokens } from './exit-token.ts';
 import { oauthErrorOf } from './oauth-error.ts';
 
 /** Exchanges underway on one stream. */
 const MAX_UNDERWAY = 64;
 
+/** What a request may be for: a root, or a token for an audience outside. */
+export interface Exchanges {
+  readonly exchange: Exchange;
+  readonly exitTokens: ExitTokens;
+}
+
 /** Makes the service. */
-export function serveExchange(exchange: Exchange, log: Logger): Implementation<TokenExchange> {
+export function serveExchange(exchanges: Exchanges, log: Logger): Implementation<TokenExchange> {
   return {
-    exchange: (stream, caller) => answerAll(stream, exchangeCaller(caller), exchange, log),
+    exchange: (stream, caller) => answerAll(stream, exchangeCaller(caller), exchanges, log),
   };
 }
 
@@ -30,7 +37,7 @@ function exchangeCaller(caller: Caller): ExchangeCaller {
 function answerAll(
   stream: grpc.ServerDuplexStream<ExchangeRequest, Sent<ExchangeResponse>>,
   caller: ExchangeCaller,
-  exchange: Exchange,
+  exchanges: Exchanges,
   log: Logger,
 ): void {
   let underway = 0;
@@ -46,7 +53,7 @@ function answerAll(
   stream.on('data', (request: ExchangeRequest) => {
     underway += 1;
     if (underway >= MAX_UNDERWAY) stream.pause();
-    void answerOne(request, caller, exchange, log).then(answered);
+    void answerOne(request, caller, exchanges, log).then(answered);
   });
   stream.on('drain', () => stream.resume());
   stream.on('end', () => {
@@ -59,11 +66,16 @@ function answerAll(
 async function answerOne(
   request: ExchangeRequest,
   caller: ExchangeCaller,
-  exchange: Exchange,
+  exchanges: Exchanges,
   log: Logger,
 ): Promise<Sent<ExchangeResponse>> {
   try {
-    return { id: request.id, issued: await exchange(request, caller) };
+    if (request.audience !== '') {
+      const issued = await exchanges.exitTokens(request, caller);
+      return { id: request.id, issued: { ...issued, txnToken: '' } };
+    }
+    const issued = await exchanges.exchange(request, caller);
+    return { id: request.id, issued: { ...issued, accessToken: '', jti: '' } };
   } catch (error) {
     const code = codeOf(error);
     if (code === 'internal') log.error({ err: error }, 'exchange failed');

@@ -8,7 +8,8 @@ import type { Logger } from 'pino';
 import { BehalfError, codeOf } from '../../errors/index.ts';
 import { type Clock, parseSpiffeId } from '../../identity/index.ts';
 import { TOKEN_EXCHANGE_GRANT } from '../oauth/clients.ts';
-import { type Exchange, TXN_TOKEN_TYPE } from './exchange.ts';
+import { ACCESS_TOKEN_TYPE, type Exchange, TXN_TOKEN_TYPE } from './exchange.ts';
+import type { ExitTokens } from './exit-token.ts';
 import { oauthErrorOf } from './oauth-error.ts';
 
 const PARAMETERS = [
@@ -24,6 +25,8 @@ const PARAMETERS = [
   'dpop_uri',
   'own_to',
   'client_certificate_s256',
+  'delegation_chain',
+  'delegation_credentials',
 ] as const;
 
 type ExchangeParams = { [K in (typeof PARAMETERS)[number]]?: string };
@@ -31,6 +34,7 @@ type ExchangeParams = { [K in (typeof PARAMETERS)[number]]?: string };
 export interface TokenEndpointDeps {
   readonly provider: Provider;
   readonly exchange: Exchange;
+  readonly exitTokens: ExitTokens;
   /** `x5t#S256` of the certificate that the connection proved. */
   readonly certificateOf: (request: TokenEndpointGrantContext['req']) => string | null;
   readonly clock: Clock;
@@ -38,7 +42,14 @@ export interface TokenEndpointDeps {
 }
 
 /** Registers the grant type. */
-export function registerTokenExchange({ provider, exchange, certificateOf, clock, log }: TokenEndpointDeps): void {
+export function registerTokenExchange({
+  provider,
+  exchange,
+  exitTokens,
+  certificateOf,
+  clock,
+  log,
+}: TokenEndpointDeps): void {
   provider.registerGrantType<ExchangeParams>(
     TOKEN_EXCHANGE_GRANT,
     async (ctx) => {
@@ -46,8 +57,33 @@ export function registerTokenExchange({ provider, exchange, certificateOf, clock
       try {
         const certificateS256 = certificateOf(ctx.req);
         if (certificateS256 === null) throw new BehalfError('peer_unauthenticated', {});
+        const caller = { id: parseSpiffeId(client.clientId), certificateS256 };
+        const audience = params.audience ?? '';
+        if (params.requested_token_type === ACCESS_TOKEN_TYPE) {
+          const issued = await exitTokens(
+            {
+              subjectToken: params.subject_token ?? '',
+              subjectTokenType: params.subject_token_type ?? '',
+              delegationChain: params.delegation_chain ?? '',
+              delegationCredentials: params.delegation_credentials ?? '',
+              audience,
+              scope: params.scope ?? '',
+            },
+            caller,
+          );
+          ctx.body = {
+            access_token: issued.accessToken,
+            issued_token_type: ACCESS_TOKEN_TYPE,
+            token_type: 'Bearer',
+            expires_in: issued.expiresS - Math.floor(clock()),
+            scope: issued.scope,
+          };
+          return;
+        }
         if (params.requested_token_type !== undefined && params.requested_token_type !== TXN_TOKEN_TYPE) {
-          throw new BehalfError('request_malformed', { why: `requested_token_type has to be ${TXN_TOKEN_TYPE}` });
+          throw new BehalfError('request_malformed', {
+            why: `requested_token_type has to be ${TXN_TOKEN_TYPE}, or ${ACCESS_TOKEN_TYPE} for an audience outside`,
+          });
         }
         const issued = await exchange(
           {
@@ -62,7 +98,7 @@ export function registerTokenExchange({ provider, exchange, certificateOf, clock
             ownTo: params.own_to ?? '',
             clientCertificateS256: params.client_certificate_s256 ?? '',
           },
-          { id: parseSpiffeId(client.clientId), certificateS256 },
+          caller,
         );
         ctx.body = {
           access_token: issued.txnToken,

@@ -9,7 +9,7 @@ import { KEY_BYTES, NONCE_BYTES, seal, TAG_BYTES, unseal } from '../../identity/
 import type { Database } from '../store/database.ts';
 
 /** Who sees the pseudonym. */
-export type PseudonymAudience = 'mesh' | `client:${string}`;
+export type PseudonymAudience = 'mesh' | `client:${string}` | `exit:${string}`;
 
 export interface Pseudonyms {
   /** The pseudonym of a user for one audience, `u:` and 128 random bits; made at first use. @throws {BehalfError} `key_unusable` */

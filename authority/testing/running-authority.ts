@@ -9,9 +9,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino, { type Logger } from 'pino';
-import type { Revocation } from '../../delegation/revocation/index.ts';
+import { type Revocation, revocationHits } from '../../delegation/revocation/index.ts';
 import { parseSpiffeId, parseTrustDomain } from '../../identity/index.ts';
 import { createTestIssuer, type TestIdentity, type TestIssuer } from '../../identity/testing/issuer.ts';
+import { compileSnapshot } from '../../policy/index.ts';
 import type { PolicySnapshot } from '../../policy/snapshot/snapshot.ts';
 import { type Authority, createAuthority, type MeshPeer } from '../authority.ts';
 import type { AuthorityEvent } from '../events/events.ts';
@@ -127,6 +128,12 @@ export async function runAuthority(
     database,
     keys,
     snapshot: () => snapshot,
+    policy: () => (snapshot === null ? null : compileSnapshot(snapshot)),
+    liveState: {
+      revoked: (facts) =>
+        stated.find(({ revocation }) => revocationHits(revocation, 'authority', facts))?.revocation ?? null,
+      fresh: () => undefined,
+    },
     witKey: (kid) => ca.bundle().witKeys.get(kid) ?? null,
     revoke: async (revocation) => {
       stated.push({ revocation, number: stated.length + 1 });

@@ -45,7 +45,7 @@ export async function openExchangePerHop(name: string): Promise<ExchangePerHop> 
   const running = await runAuthority();
   const authorityId = partId(TRUST_DOMAIN, 'authority');
   const server = createGrpcServer({ identity: await running.ca.issue(authorityId), log });
-  server.add(tokenExchange, serveExchange(running.authority.exchange, log));
+  server.add(tokenExchange, serveExchange(running.authority, log));
   const address = `127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 })}`;
   const callers = await Promise.all(
     Array.from({ length: MANY_HOPS }, async (_, hop): Promise<Caller> => {

@@ -12,8 +12,8 @@ import {
   illFormedFact,
   workloadUid,
 } from '../model/entities.ts';
-import { findRoute, type NamedRoute } from '../routes/route-tree.ts';
-import type { SnapshotExit } from '../snapshot/snapshot.ts';
+import { findRoute, type NamedRoute, routeName } from '../routes/route-tree.ts';
+import type { ExitToken, SnapshotExit } from '../snapshot/snapshot.ts';
 import { evaluate } from './cedar-program.ts';
 import type { CompiledSnapshot } from './compile.ts';
 import { type Decision, decisionOf, deny, staleness } from './decide-call.ts';
@@ -89,4 +89,32 @@ export function decideExit(
     entities: [entity],
   };
   return decisionOf(evaluate(compiled.program, question, { checked: false }), { exit: name, route: route.name });
+}
+
+/** The exit of this workload whose tokens are for an audience; null where there is none. */
+export function exitOfAudience(
+  compiled: CompiledSnapshot,
+  caller: SpiffeId,
+  audience: string,
+): { readonly name: string; readonly exit: SnapshotExit; readonly token: ExitToken } | null {
+  for (const [name, { exit }] of compiled.exits) {
+    const { token } = exit;
+    if (token?.audience === audience) return exit.from.includes(caller) ? { name, exit, token } : null;
+  }
+  return null;
+}
+
+/**
+ * Whether a token for an exit may be made at all: some route of it has to be open to this delegation. Which one is called, the
+ * caller's sidecar judges for each call; here it is known of nobody but the caller.
+ */
+export function decideExitToken(compiled: CompiledSnapshot, request: Omit<ExitRequest, 'route'>): Decision {
+  const routes = compiled.exits.get(request.exit)?.exit.routes ?? [];
+  let last: Decision | null = null;
+  for (const route of routes) {
+    const decision = decideExit(compiled, { ...request, route: { route, name: routeName(route) } });
+    if (decision.kind === 'allow') return decision;
+    last = decision;
+  }
+  return last ?? decideExit(compiled, { ...request, route: null });
 }

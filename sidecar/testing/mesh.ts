@@ -287,7 +287,7 @@ async function startAuthority(issuer: TestIssuer, root: Keys['root'], log: pino.
         stream.write({
           id: request.id,
           outcome: 'issued',
-          issued: { txnToken, expiresS: claims.exp, scope: claims.scope },
+          issued: { txnToken, expiresS: claims.exp, scope: claims.scope, accessToken: '', jti: '' },
         });
       });
       stream.on('end', () => stream.end());

@@ -18,6 +18,10 @@ export interface ExchangeRequest {
   readonly dpopUri: string;
   readonly ownTo: string;
   readonly clientCertificateS256: string;
+  /** An audience outside the mesh: a token for there is asked for, and no root. */
+  readonly audience: string;
+  readonly delegationChain: string;
+  readonly delegationCredentials: string;
 }
 
 export interface ExchangeResponse {
@@ -31,6 +35,9 @@ export interface Issued {
   readonly txnToken: string;
   readonly expiresS: number;
   readonly scope: string;
+  /** Instead of a root: a token for the audience asked for, and its `jti`. */
+  readonly accessToken: string;
+  readonly jti: string;
 }
 
 export interface Refusal {
