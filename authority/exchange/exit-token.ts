@@ -229,7 +229,7 @@ function ownBasis(
 }
 
 function ownFacts(me: SpiffeId, scopes: readonly string[]): DelegationFacts {
-  return { subject: me, client: '', consent: '', purpose: '', scopes, actors: [me], depth: 0, own: true };
+  return { subject: me, client: '', consent: '', purpose: '', scopes, details: [], actors: [me], depth: 0, own: true };
 }
 
 /** Who acts now is outermost, who acted before within. `actors` may name the holder itself, at the entry. */
