@@ -35,6 +35,8 @@ const HEARTBEAT_MS = 200;
 
 export interface TestMesh {
   readonly issuer: TestIssuer;
+  /** Temporary; removed by `close`. */
+  readonly folder: string;
   readonly collectorAddress: string;
   readonly authorityAddress: string;
   /** Every event that was reported, in order of arrival. */
@@ -96,6 +98,7 @@ export async function startTestMesh(snapshot: PolicySnapshot): Promise<TestMesh>
 
   return {
     issuer,
+    folder,
     collectorAddress: collector.address,
     authorityAddress: authority.address,
     events,
