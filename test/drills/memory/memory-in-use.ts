@@ -32,6 +32,6 @@ export function growthOf(middle: MemoryInUse, end: MemoryInUse): string | null {
   return rss > MAX_RSS_GROWTH_BYTES ? `takes ${megabytes(rss)} more at the end than in the middle` : null;
 }
 
-export function megabytes(bytes: number): string {
+function megabytes(bytes: number): string {
   return `${(bytes / 1_048_576).toFixed(1)} MiB`;
 }
