@@ -80,6 +80,8 @@ export async function runCalls(transactions: number, say: (line: string) => void
     }),
     identity: orders,
     reporter,
+    // Only refusals at an entry are counted, and here nobody enters.
+    refusedCalls: { admits: () => true },
     peerNamed: () => payments,
     log,
     signal: stop.signal,
