@@ -5,6 +5,7 @@
 import type { KeyObject } from 'node:crypto';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Logger } from 'pino';
+import { BUILT_IN_DETAIL_TYPES, detailTypesOf } from '../delegation/index.ts';
 import { defaultAudience } from '../delegation/root/index.ts';
 import { BehalfError } from '../errors/index.ts';
 import type { Clock, TrustDomain } from '../identity/index.ts';
@@ -13,6 +14,7 @@ import type { PolicySnapshot } from '../policy/snapshot/snapshot.ts';
 import { type ConsentChanges, createConsentChanges } from './consent/consent-changes.ts';
 import { type Consents, createConsents } from './consent/consents.ts';
 import { createRevocations, type RevocationDeps } from './consent/revocations.ts';
+import { createGrantDetails } from './details/grant-details.ts';
 import { type RecordEvent, revocationEvent } from './events/events.ts';
 import { createExchange, type Exchange } from './exchange/exchange.ts';
 import { createExitTokens, type ExitTokens } from './exchange/exit-token.ts';
@@ -109,7 +111,9 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
   });
   const effects = createRevocationEffects(revocations, clock);
   const oauth = createOAuthStore(database, clock, (id) => metadataOfWorkload(deps.snapshot(), id), effects.queue);
-  const consents = createConsents({ database, oauth, revocations, clock });
+  const detailTypes = () => detailTypesOf([...BUILT_IN_DETAIL_TYPES.values()], deps.snapshot()?.detail_types ?? []);
+  const details = createGrantDetails({ database, types: detailTypes });
+  const consents = createConsents({ database, oauth, revocations, details, clock });
   const changes = createConsentChanges({ consents, revocations, record, subjectOf, log });
   const bans = createBans(database, clock);
   const takeBack = createTakeBack({
@@ -134,6 +138,8 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     consents,
     tokens,
     accounts,
+    details,
+    detailTypes,
     accessTokenTtlS: deps.accessTokenTtlS ?? DEFAULT_ACCESS_TOKEN_TTL_S,
     errorPage,
     peerOf: (request) => peerOf(request)?.id ?? null,
@@ -152,6 +158,8 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     keys,
     tokens,
     consents,
+    details,
+    transaction: database.transaction,
     proofs: createProofChecker(clock),
     snapshot: deps.snapshot,
     stands,
@@ -192,6 +200,8 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     limits: createSignInLimits(clock),
     sessions,
     consents,
+    details,
+    detailTypes,
     changes,
     forms: createFormTokens(keys.secretFor('form'), new URL(issuer).origin),
     snapshot: deps.snapshot,

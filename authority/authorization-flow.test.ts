@@ -152,10 +152,18 @@ test('a request without PKCE is refused', async () => {
   expect(location?.searchParams.get('error_description')).toContain('PKCE');
 });
 
-test('authorization details are refused, not left out', async () => {
+test('authorization details of no registered type and form are refused, not left out', async () => {
   const pkce = { code_challenge: 'x'.repeat(43), code_challenge_method: 'S256' };
-  const { location } = await authError({ ...pkce, authorization_details: '[{"type":"payment"}]' });
-  expect(location?.searchParams.get('error')).toBe('invalid_authorization_details');
+  for (const details of [
+    '[{"type":"payment"}]',
+    '[{"type":"loan"}]',
+    'payment',
+    '{}',
+    `[${'{"type":"payment"},'.repeat(99)}]`,
+  ]) {
+    const { location } = await authError({ ...pkce, authorization_details: details });
+    expect(location?.searchParams.get('error'), details).toBe('invalid_authorization_details');
+  }
 });
 
 test('a purpose that would not show as it reads is refused', async () => {

@@ -3,9 +3,11 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { BUILT_IN_DETAIL_TYPES } from '../delegation/index.ts';
 import { codeOf } from '../errors/index.ts';
 import { createConsents } from './consent/consents.ts';
 import { createRevocations } from './consent/revocations.ts';
+import { createGrantDetails } from './details/grant-details.ts';
 import { openKeys } from './keys/keys.ts';
 import { ROOT_KEY_LEAD_S } from './keys/root-keys.ts';
 import { writeSealed } from './keys/sealed-file.ts';
@@ -41,7 +43,8 @@ async function setUp(revoke: () => Promise<{ number: number }>) {
   });
   const effects = createRevocationEffects(revocations, clock);
   const oauth = createOAuthStore(database, clock, () => undefined, effects.queue);
-  const consents = createConsents({ database, oauth, revocations, clock });
+  const details = createGrantDetails({ database, types: () => BUILT_IN_DETAIL_TYPES });
+  const consents = createConsents({ database, oauth, revocations, details, clock });
   const give = (grantId: string) =>
     consents.give({
       account: accounts.idOf('demo') ?? '',
@@ -51,6 +54,7 @@ async function setUp(revoke: () => Promise<{ number: number }>) {
       untilS: clock() + 600,
       shown: '',
       grantId,
+      details: [],
     });
   return { oauth, revocations, consents, stated, give };
 }

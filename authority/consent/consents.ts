@@ -4,8 +4,10 @@
  * What a change means for tokens is told to `OAuthStore`; telling the mesh is `revocations.ts`, the log `../events/`.
  */
 import { randomBytes } from 'node:crypto';
+import type { AuthorizationDetail } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import type { Clock } from '../../identity/index.ts';
+import type { GrantDetails } from '../details/grant-details.ts';
 import type { Database } from '../store/database.ts';
 import type { OAuthStore } from '../store/oauth-adapter.ts';
 import {
@@ -42,6 +44,8 @@ export interface ConsentGiven {
   readonly shown: string;
   /** The OAuth grant that rests on it. */
   readonly grantId: string;
+  /** What that grant allows in detail (RFC 9396). Of the grant alone: what earlier ones of the consent allow stays as it is. */
+  readonly details: readonly AuthorizationDetail[];
 }
 
 /** A change that was made: what the consent is now, and the entry of its history. */
@@ -82,11 +86,12 @@ export interface ConsentDeps {
   readonly database: Database;
   readonly oauth: OAuthStore;
   readonly revocations: Revocations;
+  readonly details: GrantDetails;
   readonly clock: Clock;
 }
 
 /** Opens the consents of the database. */
-export function createConsents({ database, oauth, revocations, clock }: ConsentDeps): Consents {
+export function createConsents({ database, oauth, revocations, details, clock }: ConsentDeps): Consents {
   const { sql, transaction } = database;
   const COLUMNS = 'id, version, account, client_id, scopes, purpose, from_s, until_s, state';
   const selectOne = sql.prepare(`SELECT ${COLUMNS} FROM consent WHERE id = ?`);
@@ -182,6 +187,7 @@ export function createConsents({ database, oauth, revocations, clock }: ConsentD
         const change = write(consent, kind, 'user', '', shown);
         for (const grant of narrower ? grantsOf(consent.id) : []) oauth.narrowGrant(grant, scopes);
         insertGrant.run(grantId, consent.id);
+        details.add(grantId, given.details);
         return { consent, change, revocationDue: narrower ? revokeOlder(consent) : null };
       }),
     narrow: (id, keep, by) =>

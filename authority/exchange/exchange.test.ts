@@ -159,7 +159,11 @@ test('the WIT of an own root has to be the caller’s, bound to the certificate 
 });
 
 test('details that are not understood refuse, and so does an unknown token type', async () => {
-  expect(await codeOfExchange({ authorizationDetails: '[]' }, STOREFRONT)).toBe('details_unsupported');
+  const { accessToken: subjectToken } = await tokens();
+  const asking = (authorizationDetails: string) => codeOfExchange({ subjectToken, authorizationDetails }, STOREFRONT);
+  for (const text of ['{}', '[1]', '[{"type":"unknown"}]', '[{"type":"payment","limit":5}]', 'payment'])
+    expect(await asking(text), text).toBe('details_unsupported');
+  expect(await asking('[]')).toBe('issued');
   expect(await codeOfExchange({ subjectTokenType: 'urn:x' }, STOREFRONT)).toBe('request_malformed');
 });
 

@@ -4,6 +4,7 @@
  * a root of its own. Either way only for the workload that its SVID proves, and only as far as the signed snapshot says.
  */
 import { type KeyObject, randomBytes } from 'node:crypto';
+import type { AuthorizationDetail } from '../../delegation/index.ts';
 import { DEFAULT_ROOT_LIFE_S, mintRoot } from '../../delegation/root/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { type Clock, DEFAULT_CLOCK_RULE, type SpiffeId, type TrustDomain } from '../../identity/index.ts';
@@ -11,8 +12,10 @@ import { type VerifiedWit, verifyWit } from '../../identity/wit/index.ts';
 import type { PolicySnapshot } from '../../policy/snapshot/snapshot.ts';
 import type { Consent, Consents } from '../consent/consents.ts';
 import { isPurpose, PURPOSE_RULE } from '../consent/purpose.ts';
+import type { GrantDetails } from '../details/grant-details.ts';
 import type { AuthorityKeys } from '../keys/keys.ts';
 import type { AccessTokens, VerifiedAccessToken } from '../oauth/access-tokens.ts';
+import type { Database } from '../store/database.ts';
 import type { PresentedProof, ProofChecker } from './proof-of-possession.ts';
 
 export const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
@@ -42,6 +45,7 @@ export interface IssuedRoot {
   readonly txnToken: string;
   readonly expiresS: number;
   readonly scope: string;
+  readonly details: readonly AuthorizationDetail[];
 }
 
 export type Exchange = (parameters: ExchangeParameters, caller: ExchangeCaller) => Promise<IssuedRoot>;
@@ -53,6 +57,8 @@ export interface ExchangeDeps {
   readonly keys: AuthorityKeys;
   readonly tokens: AccessTokens;
   readonly consents: Consents;
+  readonly details: GrantDetails;
+  readonly transaction: Database['transaction'];
   readonly proofs: ProofChecker;
   readonly snapshot: () => PolicySnapshot | null;
   /** Whether user and client are still configured. */
@@ -68,10 +74,6 @@ export interface ExchangeDeps {
 /** Makes the exchange. */
 export function createExchange(deps: ExchangeDeps): Exchange {
   return async (parameters, caller) => {
-    if (parameters.authorizationDetails !== '') {
-      // RFC 9396: a detail may restrict. One that is left out unseen would give more than was asked.
-      throw new BehalfError('details_unsupported', { member: 'authorization_details' });
-    }
     switch (parameters.subjectTokenType) {
       case ACCESS_TOKEN_TYPE:
         return await exchangeAccessToken(deps, parameters, caller);
@@ -104,18 +106,23 @@ async function exchangeAccessToken(
   const scope = asked.filter(
     (name) => token.scopes.includes(name) && consent.scopes.includes(name) && ceiling.includes(name),
   );
-  return mint(deps, {
-    nowS,
-    expS: Math.min(nowS + DEFAULT_ROOT_LIFE_S, token.expS, consent.untilS),
-    sub: deps.subjectOf(token.account),
-    scope,
-    caller: caller.id,
-    tctx: {
-      client_id: token.clientId,
-      consent: { id: consent.id, version: consent.version },
-      grant: token.grantId,
-      purpose: consent.purpose,
-    },
+  // What is taken of the grant is on disk before the root is out; where it cannot be made, nothing was taken.
+  return deps.transaction(() => {
+    const details = deps.details.reserve(token.grantId, parameters.authorizationDetails);
+    return mint(deps, {
+      nowS,
+      expS: Math.min(nowS + DEFAULT_ROOT_LIFE_S, token.expS, consent.untilS),
+      sub: deps.subjectOf(token.account),
+      scope,
+      caller: caller.id,
+      tctx: {
+        client_id: token.clientId,
+        consent: { id: consent.id, version: consent.version },
+        grant: token.grantId,
+        purpose: consent.purpose,
+        ...(details.length === 0 ? {} : { authorization_details: details }),
+      },
+    });
   });
 }
 
@@ -127,6 +134,8 @@ function entryCeiling(deps: ExchangeDeps, workload: SpiffeId): readonly string[]
 }
 
 function exchangeOwnWit(deps: ExchangeDeps, parameters: ExchangeParameters, caller: ExchangeCaller): IssuedRoot {
+  if (parameters.authorizationDetails !== '')
+    throw new BehalfError('details_unsupported', { why: 'a workload’s own authority has none' });
   const nowS = Math.floor(deps.clock());
   const wit = verifyOwnWit(deps, parameters.subjectToken, caller, nowS);
   const edge = workloadOf(deps, caller.id).own.find(({ to }) => to === parameters.ownTo);
@@ -167,7 +176,12 @@ function mint(deps: ExchangeDeps, { nowS, expS, sub, scope, caller, tctx }: Root
     req_wl: caller,
     tctx,
   };
-  return { txnToken: mintRoot(claims, deps.keys.root), expiresS: expS, scope: claims.scope };
+  return {
+    txnToken: mintRoot(claims, deps.keys.root),
+    expiresS: expS,
+    scope: claims.scope,
+    details: tctx.authorization_details ?? [],
+  };
 }
 
 /** A token that was ended with its consent says so: the client may ask again, where a stolen token may not. */

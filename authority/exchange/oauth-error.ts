@@ -14,6 +14,8 @@ export function oauthErrorOf(code: ErrorCode): string {
     case 'peer_unauthenticated':
       return 'unauthorized_client';
     case 'details_unsupported':
+    case 'details_exhausted':
+    case 'delegation_scope_widened':
       // RFC 9396 section 14.6
       return 'invalid_authorization_details';
     case 'request_malformed':

@@ -1,6 +1,8 @@
 /** What is taken back while an exchange is underway. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { BUILT_IN_DETAIL_TYPES } from '../../delegation/index.ts';
 import { codeOf } from '../../errors/index.ts';
+import { createGrantDetails } from '../details/grant-details.ts';
 import { obtainTokens, refreshTokens } from '../headless/index.ts';
 import { createAccessTokens } from '../oauth/access-tokens.ts';
 import { createOAuthStore } from '../store/oauth-adapter.ts';
@@ -65,6 +67,8 @@ function exchangeWhile(meanwhile: () => Promise<void>): Exchange {
     keys: running.keys,
     tokens: accessTokens(),
     consents: running.authority.consents,
+    details: createGrantDetails({ database: running.database, types: () => BUILT_IN_DETAIL_TYPES }),
+    transaction: running.database.transaction,
     proofs: { check: meanwhile },
     snapshot: () => testSnapshot(),
     stands: () => true,

@@ -106,6 +106,7 @@ export function registerTokenExchange({
           token_type: 'N_A',
           expires_in: issued.expiresS - Math.floor(clock()),
           scope: issued.scope,
+          ...(issued.details.length === 0 ? {} : { authorization_details: issued.details }),
         };
       } catch (error) {
         const code = codeOf(error);

@@ -17,6 +17,8 @@ export interface ObtainTokens {
   readonly scopes: readonly string[];
   /** Ticked on the consent page; all that is asked where absent. */
   readonly grantOnly?: readonly string[];
+  /** `authorization_details` to ask for (RFC 9396), as JSON text. */
+  readonly details?: string;
   readonly purpose: string;
   /** How long the consent lasts, in seconds. */
   readonly durationS: number;
@@ -89,7 +91,7 @@ export async function refreshTokens({ issuer, clientId, refreshToken, proof }: R
 
 /** Walks from the authorization request to the redirect out of the issuer. */
 async function authorize(browser: Browser, ask: ObtainTokens, verifier: string, state: string): Promise<URL> {
-  const { issuer, clientId, redirectUri, scopes, purpose, prompt } = ask;
+  const { issuer, clientId, redirectUri, scopes, purpose, prompt, details } = ask;
   const start = new URL('/auth', issuer);
   start.search = new URLSearchParams({
     response_type: 'code',
@@ -100,6 +102,7 @@ async function authorize(browser: Browser, ask: ObtainTokens, verifier: string, 
     code_challenge_method: 'S256',
     state,
     ...(purpose === '' ? {} : { purpose }),
+    ...(details === undefined ? {} : { authorization_details: details }),
     ...(prompt === undefined ? {} : { prompt }),
   }).toString();
 
@@ -137,6 +140,7 @@ async function fillForm(
     ['decision', 'allow'],
     ['duration_s', String(durationS)],
     ...(grantOnly ?? scopes).map((scope): [string, string] => ['scope', scope]),
+    ...page.checkboxes('detail').map((value): [string, string] => ['detail', value]),
   ]);
 }
 

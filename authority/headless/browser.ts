@@ -13,6 +13,8 @@ export interface Page {
   /** Where the first form posts to. */
   formAction(): URL | null;
   hiddenField(name: string): string | null;
+  /** Values of the checkboxes of that name. */
+  checkboxes(name: string): readonly string[];
   /** What the page says went wrong. */
   problem(): string | null;
 }
@@ -101,6 +103,10 @@ function pageOf({ status, headers, text: body }: Answer, url: URL): Page {
     hiddenField: (name) => {
       const value = new RegExp(`<input type="hidden" name="${name}" value="([^"]*)"`).exec(body)?.[1];
       return value === undefined ? null : unescapeHtml(value);
+    },
+    checkboxes: (name) => {
+      const boxes = body.matchAll(new RegExp(`<input type="checkbox" name="${name}" value="([^"]*)"`, 'g'));
+      return [...boxes].map(([, value = '']) => unescapeHtml(value));
     },
     problem: () => {
       const text = /<p class="problem">([^<]*)</.exec(body)?.[1];

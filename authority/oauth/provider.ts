@@ -6,14 +6,17 @@
 import type { IncomingMessage } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import Provider, { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
+import type { DetailTypes } from '../../delegation/index.ts';
 import type { Clock } from '../../identity/index.ts';
 import type { Consents } from '../consent/consents.ts';
 import { isPurpose, PURPOSE_RULE } from '../consent/purpose.ts';
+import type { GrantDetails } from '../details/grant-details.ts';
 import type { AuthorityKeys } from '../keys/keys.ts';
 import type { Accounts } from '../sign-in/accounts.ts';
 import type { OAuthStore } from '../store/oauth-adapter.ts';
 import type { AccessTokens, IssuedAccessToken } from './access-tokens.ts';
 import { type ClientConfig, metadataOfClient } from './clients.ts';
+import { detailsParameter, refuseDetailsOfToken, tellDetails } from './rich-requests.ts';
 
 /** The entry's client may ask with a token for an hour at most; consent may end it earlier. */
 export const DEFAULT_ACCESS_TOKEN_TTL_S = 3_600;
@@ -33,6 +36,9 @@ export interface ProviderDeps {
   readonly consents: Consents;
   readonly tokens: AccessTokens;
   readonly accounts: Accounts;
+  readonly details: GrantDetails;
+  /** The registered types of `authorization_details`. */
+  readonly detailTypes: () => DetailTypes;
   readonly clock: Clock;
   readonly accessTokenTtlS: number;
   /** Where the mTLS listener has its token endpoint, for the metadata (RFC 8705 section 5); null where there is none. */
@@ -48,6 +54,7 @@ export function createProvider(deps: ProviderDeps): Provider {
   const provider = new Provider(deps.issuer, configurationOf(deps));
   // Behind a TLS-terminating proxy the scheme comes from `X-Forwarded-Proto`, which the front door sets from the issuer.
   provider.proxy = deps.issuer.startsWith('https:');
+  tellDetails(provider, { details: deps.details, types: deps.detailTypes });
   return provider;
 }
 
@@ -89,14 +96,17 @@ function configurationOf(deps: ProviderDeps): Configuration {
     findAccount: async (_ctx, id) =>
       accounts.isActive(id) ? { accountId: id, claims: async () => ({ sub: id }) } : undefined,
     pairwiseIdentifier: async (_ctx, accountId, client) => accounts.pseudonymOf(accountId, `client:${client.clientId}`),
-    extraParams: { purpose: checkPurpose, authorization_details: refuseDetails },
-    extraTokenClaims: async (_ctx, token) => {
+    extraParams: { purpose: checkPurpose, authorization_details: detailsParameter(deps.detailTypes) },
+    extraTokenClaims: async (ctx, token) => {
+      refuseDetailsOfToken(ctx);
       const consent = 'grantId' in token && token.grantId !== undefined ? consents.ofGrant(token.grantId) : null;
       return consent === null ? undefined : { consent_id: consent.id };
     },
     formats: {
       customizers: {
         jwt: (_ctx, token, { payload }) => {
+          const granted = 'grantId' in token ? deps.details.of(token.grantId ?? '') : [];
+          if (granted.length > 0) payload['authorization_details'] = granted;
           // INVARIANT: the record is durable before the token is signed, so that no token is out that we do not know.
           tokens.remember({ ...recordOf(token as unknown as Record<string, unknown>), ...timesOf(payload) });
         },
@@ -157,15 +167,6 @@ function configurationOf(deps: ProviderDeps): Configuration {
 
 function checkPurpose(_ctx: KoaContextWithOIDC, value: string | undefined): void {
   if (value !== undefined && !isPurpose(value)) throw new errors.InvalidRequest(`purpose has to be ${PURPOSE_RULE}`);
-}
-
-/** RFC 9396 section 5. Ignored, they would leave a client with more, or with other, than it believes to hold. */
-function refuseDetails(_ctx: KoaContextWithOIDC, value: string | undefined): void {
-  if (value !== undefined)
-    throw new errors.CustomOIDCProviderError(
-      'invalid_authorization_details',
-      'no type of authorization_details is taken',
-    );
 }
 
 function certificateOf({ req }: KoaContextWithOIDC): string | undefined {

@@ -1,6 +1,7 @@
 /** "Your access": what a user has consented to, and taking it back. */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { tellDetail } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { readCookie, setCookie } from '../http/cookies.ts';
 import { readForm } from '../http/read-body.ts';
@@ -88,6 +89,7 @@ async function showConsents(deps: PageDeps, request: IncomingMessage, response: 
     consent,
     clientName: deps.clientName(consent.clientId),
     scopes: consent.scopes.map((name) => scopeText(deps.snapshot(), name)),
+    details: deps.details.ofConsent(consent.id).map((entry) => tellDetail(entry, deps.detailTypes())),
     csrf,
   }));
   sendPage(response, 200, accessPage({ account: deps.accounts.nameOf(account) ?? '', signOutCsrf: csrf, consents }));

@@ -1,7 +1,9 @@
 /** The pages in the middle of an authorization request: sign-in, then consent. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Interaction } from 'oidc-provider';
+import { type AuthorizationDetail, tellDetail } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
+import { readAskedOfUser } from '../details/grant-details.ts';
 import { readForm } from '../http/read-body.ts';
 import { sendPage, setSecurityHeaders } from './answer.ts';
 import type { PageDeps, Route } from './page-deps.ts';
@@ -104,7 +106,13 @@ async function postConsent(
     await deps.provider.interactionFinished(request, response, refusal, { mergeWithLastSubmission: false });
     return;
   }
-  const grantId = await recordConsent(deps, details, facts, granted, parseDuration(fields.get('duration_s')));
+  const boxes = fields.getAll('detail');
+  const given: Given = {
+    scopes: granted,
+    details: [...facts.details.keys()].filter((index) => boxes.includes(String(index))),
+    durationS: parseDuration(fields.get('duration_s')),
+  };
+  const grantId = await recordConsent(deps, details, facts, given);
   await deps.provider.interactionFinished(
     request,
     response,
@@ -113,13 +121,20 @@ async function postConsent(
   );
 }
 
+/** What the user ticked and chose. */
+interface Given {
+  readonly scopes: readonly string[];
+  /** Places in the list of details that was asked for. */
+  readonly details: readonly number[];
+  readonly durationS: number;
+}
+
 /** Makes the OAuth grant, then the consent on which it rests. A grant whose consent we did not come to write is worth nothing. */
 async function recordConsent(
   deps: PageDeps,
   details: InteractionDetails,
   facts: ConsentPage,
-  granted: readonly string[],
-  durationS: number,
+  { scopes: granted, details: ticked, durationS }: Given,
 ): Promise<string> {
   const { provider, audience, changes, clock } = deps;
   const clientId = String(details.params['client_id']);
@@ -139,8 +154,9 @@ async function recordConsent(
     scopes: granted,
     purpose: facts.purpose,
     untilS,
-    shown: consentText(facts, granted),
+    shown: consentText(facts, granted, ticked),
     grantId,
+    details: askedDetails(deps, details).filter((_, index) => ticked.includes(index)),
   });
   return grantId;
 }
@@ -177,10 +193,8 @@ function signInForm({ forms }: PageDeps, { uid }: InteractionDetails, account: s
   });
 }
 
-function consentFacts(
-  { forms, accounts, snapshot, clientName, audience }: PageDeps,
-  details: InteractionDetails,
-): ConsentPage {
+function consentFacts(deps: PageDeps, details: InteractionDetails): ConsentPage {
+  const { forms, accounts, snapshot, clientName, audience, detailTypes } = deps;
   const { uid, params, prompt } = details;
   const missing = prompt.details['missingResourceScopes'] as Record<string, unknown> | undefined;
   const scopes: ScopeText[] = listOf(missing?.[audience]).map((name) => scopeText(snapshot(), name));
@@ -191,7 +205,14 @@ function consentFacts(
     clientName: clientName(String(params['client_id'])),
     purpose: typeof params['purpose'] === 'string' ? params['purpose'] : '',
     scopes,
+    details: askedDetails(deps, details).map((entry) => tellDetail(entry, detailTypes())),
   };
+}
+
+/** Judged anew, as the policy may have changed since the request came. @throws {BehalfError} `details_unsupported` */
+function askedDetails({ detailTypes }: PageDeps, { params }: InteractionDetails): readonly AuthorizationDetail[] {
+  const text = params['authorization_details'];
+  return typeof text === 'string' ? readAskedOfUser(text, detailTypes()) : [];
 }
 
 function accountOf({ session }: InteractionDetails): string {

@@ -1,10 +1,12 @@
 /** What the pages are made from, and the shape of a route; shared by all of them. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type Provider from 'oidc-provider';
+import type { DetailTypes } from '../../delegation/index.ts';
 import type { Clock } from '../../identity/index.ts';
 import type { PolicySnapshot } from '../../policy/snapshot/snapshot.ts';
 import type { ConsentChanges } from '../consent/consent-changes.ts';
 import type { Consents } from '../consent/consents.ts';
+import type { GrantDetails } from '../details/grant-details.ts';
 import type { AddressOf } from '../http/client-address.ts';
 import type { Accounts } from '../sign-in/accounts.ts';
 import type { BrowserSessions } from '../sign-in/browser-sessions.ts';
@@ -17,6 +19,9 @@ export interface PageDeps {
   readonly limits: SignInLimits;
   readonly sessions: BrowserSessions;
   readonly consents: Consents;
+  readonly details: GrantDetails;
+  /** The registered types of `authorization_details`. */
+  readonly detailTypes: () => DetailTypes;
   readonly changes: ConsentChanges;
   readonly forms: FormTokens;
   readonly snapshot: () => PolicySnapshot | null;

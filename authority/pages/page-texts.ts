@@ -57,17 +57,19 @@ export interface ConsentPage {
   readonly clientName: string;
   readonly purpose: string;
   readonly scopes: readonly ScopeText[];
+  /** What is asked for in detail (RFC 9396), in words. */
+  readonly details: readonly string[];
 }
 
 /** The consent form: any part can be unticked, and the end chosen. */
-export function consentPage({ action, csrf, account, clientName, purpose, scopes }: ConsentPage): string {
+export function consentPage({ action, csrf, account, clientName, purpose, scopes, details }: ConsentPage): string {
   return page(
     `Let ${clientName} act for you?`,
     html`<p>You are signed in as <strong>${account}</strong>. ${clientName} asks to do the following in your name${purpose === '' ? '.' : html`, for this purpose: <q>${purpose}</q>.`}</p>
 <form method="post" action="${action}">
 <input type="hidden" name="csrf" value="${csrf}">
 <fieldset><legend>What it may do: untick what you do not want</legend>
-${scopes.map(scopeBox)}
+${scopes.map(scopeBox)}${details.map(detailBox)}
 </fieldset>
 <label>Until when
 <select name="duration_s">
@@ -82,11 +84,13 @@ ${DURATIONS.map(({ seconds, text }) => html`<option value="${seconds}"${seconds 
 
 /** What the consent page said, for the record: one line a fact. */
 export function consentText(
-  { clientName, purpose, scopes }: Pick<ConsentPage, 'clientName' | 'purpose' | 'scopes'>,
+  { clientName, purpose, scopes, details }: Pick<ConsentPage, 'clientName' | 'purpose' | 'scopes' | 'details'>,
   granted: readonly string[],
+  grantedDetails: readonly number[],
 ): string {
   const lines = scopes.map(({ name, title }) => `[${granted.includes(name) ? 'x' : ' '}] ${title} (${name})`);
-  return [`Client: ${clientName}`, `Purpose: ${purpose}`, ...lines].join('\n');
+  const inDetail = details.map((words, index) => `[${grantedDetails.includes(index) ? 'x' : ' '}] ${words}`);
+  return [`Client: ${clientName}`, `Purpose: ${purpose}`, ...lines, ...inDetail].join('\n');
 }
 
 export interface AccessPage {
@@ -96,6 +100,8 @@ export interface AccessPage {
     readonly consent: Consent;
     readonly clientName: string;
     readonly scopes: readonly ScopeText[];
+    /** In words; of every grant of the consent. */
+    readonly details: readonly string[];
     readonly csrf: string;
   }[];
 }
@@ -110,12 +116,12 @@ ${consents.length === 0 ? html`<p>No application may act for you.</p>` : consent
   );
 }
 
-function consentSection({ consent, clientName, scopes, csrf }: AccessPage['consents'][number]): Html {
+function consentSection({ consent, clientName, scopes, details, csrf }: AccessPage['consents'][number]): Html {
   const { id, purpose, fromS, untilS, state } = consent;
   const facts = html`<dl><dt>Purpose</dt><dd>${purpose === '' ? 'none given' : purpose}</dd><dt>From</dt><dd>${timeText(fromS)}</dd><dt>Until</dt><dd>${timeText(untilS)}</dd></dl>`;
   if (state !== 'active')
     return html`<section><h2>${clientName}</h2>${facts}<p>${state === 'withdrawn' ? 'You took this back.' : 'This has ended.'}</p></section>`;
-  return html`<section><h2>${clientName}</h2>${facts}
+  return html`<section><h2>${clientName}</h2>${facts}${details.map((words) => html`<p>${words}</p>`)}
 <form method="post" action="/consents/${id}/narrow"><input type="hidden" name="csrf" value="${csrf}">
 <fieldset><legend>What it may do</legend>${scopes.map(scopeBox)}</fieldset>
 <button type="submit">Keep only what is ticked</button></form>
@@ -125,6 +131,11 @@ function consentSection({ consent, clientName, scopes, csrf }: AccessPage['conse
 
 function scopeBox({ name, title, description }: ScopeText): Html {
   return html`<label><input type="checkbox" name="scope" value="${name}" checked> ${title}${description === '' ? null : html`<small>${description}</small>`}</label>
+`;
+}
+
+function detailBox(words: string, index: number): Html {
+  return html`<label><input type="checkbox" name="detail" value="${index}" checked> ${words}</label>
 `;
 }
 

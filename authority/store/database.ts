@@ -115,6 +115,16 @@ CREATE TABLE sealed_pseudonym (
   PRIMARY KEY (account, audience)
 ) STRICT;
 `,
+  `
+-- What a grant allows in detail (RFC 9396); spent: how much of the entry went out in roots, as a whole number in digits.
+CREATE TABLE grant_detail (
+  grant_id TEXT NOT NULL REFERENCES consent_grant (grant_id),
+  place INTEGER NOT NULL,
+  entry TEXT NOT NULL,
+  spent TEXT NOT NULL,
+  PRIMARY KEY (grant_id, place)
+) STRICT;
+`,
 ];
 const SCHEMA_VERSION = SCHEMAS.length;
 

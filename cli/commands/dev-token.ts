@@ -47,6 +47,11 @@ export const command = defineCommand({
       description: 'A scope to grant; all that the client may ask for without it.',
     },
     purpose: { type: 'string', value: 'TEXT', description: 'What the user is told that it is for.' },
+    details: {
+      type: 'string',
+      value: 'JSON',
+      description: '`authorization_details` to grant (RFC 9396), such as payments; all of them are ticked.',
+    },
     minutes: {
       type: 'string',
       value: 'N',
@@ -78,6 +83,7 @@ export const command = defineCommand({
       scopes: values.scope ?? client.scopes,
       purpose: values.purpose ?? 'trying out',
       durationS: minutes * 60,
+      ...(values.details === undefined ? {} : { details: values.details }),
     });
     const { accessToken, expiresIn, consentId, scopes } = tokens;
     if (values.json === true) {
