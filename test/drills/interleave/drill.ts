@@ -58,6 +58,8 @@ export interface WayTally {
 export interface InterleaveTally {
   readonly ways: Readonly<Record<string, WayTally>>;
   readonly perSecond: number;
+  /** Requests that were sent again because a service could not be reached. */
+  readonly sentAgain: number;
 }
 
 /** Runs it; `say` is told progress, `tally` the end. */
@@ -116,7 +118,7 @@ async function send(
   const ended = new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve));
   const ways: Record<string, WayTally> = {};
   const failed: object[] = [];
-  let [tried, held] = [0, 0];
+  let [tried, held, sentAgain] = [0, 0, 0];
   const startedMs = performance.now();
   const perSecond = (): number => Math.round((tried / (performance.now() - startedMs)) * 1_000);
   for await (const text of createInterface({ input: child.stdout })) {
@@ -124,11 +126,13 @@ async function send(
     ways[line.way] ??= { held: 0, denied: 0, failed: 0, guessed: 0 };
     const way = ways[line.way]!;
     tried += 1;
+    sentAgain += line.retries > 0 ? 1 : 0;
     if (holds(line, subjects)) {
       held += 1;
       way[line.dropped ? 'denied' : 'held'] += 1;
     } else {
       way.failed += 1;
+      if (failed.length < MAX_FAILURES_TOLD) say(JSON.stringify(line));
       if (line.dropped && line.status === 200) way.guessed += 1;
       if (failed.length < MAX_FAILURES_TOLD) failed.push(line);
     }
@@ -138,7 +142,7 @@ async function send(
   }
   const code = await ended;
   if (code !== 0) throw new Error(`the client ended with ${code}`);
-  return { drill: 'interleave', tried, held, failed, tally: { ways, perSecond: perSecond() } };
+  return { drill: 'interleave', tried, held, failed, tally: { ways, perSecond: perSecond(), sentAgain } };
 }
 
 /** The right user, or, where the context was lost, nobody. */

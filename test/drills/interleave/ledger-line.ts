@@ -22,4 +22,6 @@ export interface InterleaveLine {
   /** Whom the service behind saw. */
   readonly subject: string;
   readonly code: string;
+  /** How often it was sent again because a service could not be reached. */
+  readonly retries: number;
 }
