@@ -11,6 +11,15 @@ export interface Findings {
   readonly gap: (at: { reporter: string; epoch: Buffer; from: number; to: number; nowUs: number }) => void;
   /** Notes an event that tells the side of somebody else. Part of the transaction that stores it. */
   readonly foreignSide: (at: { reporter: string; hopId: Buffer; claimed: string; nowUs: number }) => void;
+  /** Notes that the two sides of a hop tell different things. Part of the transaction that stores the second. */
+  readonly disagreement: (at: {
+    hopId: Buffer;
+    reporters: readonly [string, string];
+    differ: readonly string[];
+    nowUs: number;
+  }) => void;
+  /** Notes a hop that is not what its chain says. Part of the transaction that stores the later of the two. */
+  readonly otherChain: (at: { reporter: string; hopId: Buffer; differ: readonly string[]; nowUs: number }) => void;
   /** Notes hops whose other side is overdue, and resolves those whose other side came. Gives how many of each. */
   readonly sweep: (nowUs: number) => { found: number; resolved: number };
 }
@@ -44,6 +53,14 @@ export function createFindings(database: DatabaseSync): Findings {
     foreignSide({ reporter, hopId, claimed, nowUs }) {
       const kind: FindingKind = 'foreign_side';
       add.run(kind, `${reporter} ${keyOf(hopId)}`, nowUs, JSON.stringify({ reporter, claimed }));
+    },
+    disagreement({ hopId, reporters, differ, nowUs }) {
+      const kind: FindingKind = 'sides_disagree';
+      add.run(kind, keyOf(hopId), nowUs, JSON.stringify({ reporters, differ }));
+    },
+    otherChain({ reporter, hopId, differ, nowUs }) {
+      const kind: FindingKind = 'chain_mismatch';
+      add.run(kind, `${reporter} ${keyOf(hopId)}`, nowUs, JSON.stringify({ reporter, differ }));
     },
     sweep(nowUs) {
       const found = overdue.all(nowUs - OVERDUE_US);

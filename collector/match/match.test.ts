@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ORDERS, PAYMENTS, sampleChain, sampleHop } from '../../audit/testing/sample-events.ts';
+import { chainIdOf } from '../../audit/event/index.ts';
+import { ORDERS, PAYMENTS, sampleChain, sampleHop, samplePersonal } from '../../audit/testing/sample-events.ts';
 import type { Hop } from '../../proto/behalf/audit/v1/audit.ts';
 import { openTestRecord, type TestRecord } from '../testing/record.ts';
 import { OVERDUE_US, reportOf, SIDE_CALLEE_BIT, SIDE_CALLER_BIT } from './match-sides.ts';
@@ -186,4 +187,84 @@ test('a call to the outside has one side only, that of its caller, and is whole 
   expect(report.due & ~report.side).toBe(0);
   expect(report.side).not.toBe(0);
   expect(reportOf(hop, PAYMENTS).side).toBe(0);
+});
+
+/** A chain from `front` over ORDERS to PAYMENTS as its parts are read, with no signature worth anything. */
+function readableChain(subject: string, txn: string): ReturnType<typeof sampleChain> {
+  const part = (claims: object): string => `x.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.x`;
+  const body = {
+    txnToken: part({ sub: subject, txn, req_wl: 'spiffe://shop.example/front' }),
+    delegationChain: [ORDERS, PAYMENTS].map((aud) => part({ aud })).join(', '),
+    delegationCredentials: 'x.x.x, x.x.x',
+  };
+  return { ...body, chainId: chainIdOf(body) };
+}
+
+const ADA = 'u:AAECAwQFBgcICQoLDA0ODw';
+const TXN = 'q83vEjRWeJq83vEjRWeJqw';
+
+async function putCall(caller: Partial<Hop>, callee: Partial<Hop>, isBodyFirst = true): Promise<void> {
+  const chain = readableChain(ADA, TXN);
+  const { hop } = sampleHop({ chainId: chain.chainId });
+  const body = (isFirst: boolean) => (isFirst === isBodyFirst ? [chain] : []);
+  await record.put({
+    reporter: ORDERS,
+    firstSeq: 1,
+    events: [{ body: 'hop', hop: { ...hop, ...caller } }],
+    chains: body(true),
+  });
+  await record.put({
+    reporter: PAYMENTS,
+    firstSeq: 1,
+    events: [sampleHop({ ...hop, personal: samplePersonal(), side: 'SIDE_CALLEE', ...callee })],
+    chains: body(false),
+  });
+}
+
+function detailOf(kind: string): unknown {
+  const found = record.reader.findings({ openOnly: true, afterId: 0 }, 100).filter((one) => one.kind === kind);
+  expect(found).toHaveLength(1);
+  return JSON.parse(found[0]!.detail);
+}
+
+test('two sides that tell the same, and what their chain says, are no finding', async () => {
+  await putCall({}, {});
+  expect(openFindings()).toEqual([]);
+});
+
+test('a side that gives the hop to another user disagrees with the other side and with the chain', async () => {
+  await putCall({}, { personal: samplePersonal({ subject: 'u:somebody-else' }) });
+  expect(detailOf('sides_disagree')).toEqual({ reporters: [ORDERS, PAYMENTS], differ: ['subject'] });
+  expect(detailOf('chain_mismatch')).toEqual({ reporter: PAYMENTS, differ: ['subject'] });
+});
+
+test('so does one that leaves the user out, or tells of another transaction or chain', async () => {
+  await putCall({}, { personal: null, chainId: Buffer.alloc(0), txn: 'another' });
+  expect(detailOf('sides_disagree')).toMatchObject({ differ: ['txn', 'subject', 'chain'] });
+});
+
+test('a side that refused before it knew the delegation says less, and does not disagree', async () => {
+  const refused = { outcome: 'OUTCOME_REFUSED', refusedBy: PAYMENTS, code: 'delegation_expired' } as const;
+  await putCall(refused, { ...refused, personal: null, chainId: Buffer.alloc(0), txn: '' });
+  expect(openFindings()).toEqual([]);
+});
+
+test('a hop that its chain was not handed over for is found, also where the chain comes after it', async () => {
+  await putCall({ callee: 'spiffe://shop.example/elsewhere' }, { callee: PAYMENTS }, false);
+  expect(detailOf('chain_mismatch')).toEqual({ reporter: ORDERS, differ: ['callee'] });
+  expect(detailOf('sides_disagree')).toMatchObject({ differ: ['callee'] });
+});
+
+test('both sides lie in the same way: the chain does not', async () => {
+  const personal = samplePersonal({ subject: 'u:somebody-else' });
+  await putCall({ personal }, { personal: { ...personal, salt: Buffer.alloc(16, 7) } });
+  expect(openFindings().map(({ kind }) => kind)).toEqual(['chain_mismatch', 'chain_mismatch']);
+});
+
+test('a caller that refused by itself names the chain that it holds, which is no finding', async () => {
+  const chain = readableChain(ADA, TXN);
+  const held = { caller: PAYMENTS, callee: 'spiffe://shop.example/next', chainId: chain.chainId };
+  const hop = sampleHop({ ...held, outcome: 'OUTCOME_REFUSED', refusedBy: PAYMENTS, code: 'policy_denied' });
+  await record.put({ reporter: PAYMENTS, firstSeq: 1, events: [hop], chains: [chain] });
+  expect(openFindings()).toEqual([]);
 });

@@ -6,12 +6,13 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { defectOfChain, type Event, type PartedEvent, parseEvent, partEvent } from '../../audit/event/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import type { ChainBody, ReportRequest } from '../../proto/behalf/audit/v1/audit.ts';
+import { createCrossCheck } from '../match/cross-check.ts';
 import { createFindings } from '../match/findings.ts';
 import { isOwnSide, reportOf } from '../match/match-sides.ts';
-import { encodeChainBody, subjectOfChain } from './chain-body.ts';
+import { decodeChainBody, encodeChainBody, subjectOfChain } from './chain-body.ts';
 import { columnsOf } from './columns.ts';
 import { chainPlace, eventPlace } from './places.ts';
-import { seal } from './seal.ts';
+import { seal, unseal } from './seal.ts';
 import { createSubjects } from './subjects.ts';
 
 /** A reporter's request, read and found well formed. */
@@ -76,6 +77,7 @@ export function parseReport(reporter: string, request: ReportRequest): Report {
 export function createRecordWriter(database: DatabaseSync, nowUs: () => number): RecordWriter {
   const subjects = createSubjects(database);
   const findings = createFindings(database);
+  const crossCheck = createCrossCheck(database, findings);
   const statements = prepare(database);
   const sources = new Map<string, Source>();
   let size = Number(database.prepare('SELECT coalesce(max(idx) + 1, 0) AS size FROM events').get()?.size);
@@ -94,6 +96,7 @@ export function createRecordWriter(database: DatabaseSync, nowUs: () => number):
       size = sizeBefore;
       sources.clear();
       subjects.reset();
+      crossCheck.reset();
       if (database.isTransaction) database.exec('ROLLBACK');
       throw new BehalfError('audit_unavailable', { why: 'the record cannot be written' }, { cause });
     }
@@ -135,6 +138,14 @@ export function createRecordWriter(database: DatabaseSync, nowUs: () => number):
     const subject = subjects.keyFor(subjectOfChain(chain));
     const body = seal(subject.key, chainPlace(chain.chainId), encodeChainBody(chain));
     statements.putChain.run(chain.chainId, subject.id, body);
+    crossCheck.chain(Number(statements.findChain.get(chain.chainId)?.id), chain, nowUs());
+  }
+
+  function bodyOf(chainId: Buffer): Omit<ChainBody, 'chainId'> | null {
+    const row = statements.findChain.get(chainId);
+    const key = row === undefined || row.body === null ? null : subjects.keyOf(Number(row.subject_id));
+    if (row === undefined || key === null) return null;
+    return decodeChainBody(chainId, unseal(key, chainPlace(chainId), Buffer.from(row.body as Uint8Array)));
   }
 
   function storeEvent(source: Source, reporter: string, { event, parted }: Report['events'][number]): void {
@@ -173,6 +184,9 @@ export function createRecordWriter(database: DatabaseSync, nowUs: () => number):
         const claimed =
           event.hop.side === 'SIDE_CALLER' || event.hop.side === 'SIDE_EXIT' ? event.hop.caller : event.hop.callee;
         findings.foreignSide({ reporter, hopId: hop_id, claimed, nowUs: nowUs() });
+      } else {
+        const { hop } = event;
+        crossCheck.side({ hop, reporter, subject: subjectId, chain }, () => bodyOf(hop.chainId), nowUs());
       }
       statements.joinCall.run(hop_id, bit, due, denied ? 1 : 0, nowUs());
     }
@@ -221,7 +235,7 @@ function prepare(database: DatabaseSync): Record<StatementName, StatementSync> {
     addSource: database.prepare('INSERT INTO sources (reporter, epoch, last_seq) VALUES (?, ?, 0)'),
     moveSource: database.prepare('UPDATE sources SET last_seq = ?, missing = ? WHERE id = ?'),
     hasEvent: database.prepare('SELECT 1 FROM events WHERE source_id = ? AND seq = ?'),
-    findChain: database.prepare('SELECT id, body FROM chains WHERE chain_id = ?'),
+    findChain: database.prepare('SELECT id, subject_id, body FROM chains WHERE chain_id = ?'),
     nameChain: database.prepare('INSERT INTO chains (chain_id, subject_id) VALUES (?, ?)'),
     putChain: database.prepare(
       `INSERT INTO chains (chain_id, subject_id, body) VALUES (?, ?, ?)

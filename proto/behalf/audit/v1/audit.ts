@@ -289,7 +289,13 @@ export interface GetInclusionProofResponse {
   readonly entry: Buffer;
 }
 
-export type FindingKind = 'caller_without_callee' | 'callee_without_caller' | 'sequence_gap' | 'foreign_side';
+export type FindingKind =
+  | 'caller_without_callee'
+  | 'callee_without_caller'
+  | 'sequence_gap'
+  | 'foreign_side'
+  | 'sides_disagree'
+  | 'chain_mismatch';
 export interface Finding {
   readonly id: number;
   readonly kind: FindingKind;

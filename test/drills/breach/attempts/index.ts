@@ -6,6 +6,7 @@ import { headerAttempts } from './headers.ts';
 import { middleAttempts } from './middle.ts';
 import { partAttempts } from './parts.ts';
 import { peerAttempts } from './peers.ts';
+import { recordAttempts } from './record.ts';
 
 export const ALL_ATTEMPTS: readonly Attempt[] = [
   ...middleAttempts,
@@ -13,5 +14,6 @@ export const ALL_ATTEMPTS: readonly Attempt[] = [
   ...handleAttempts,
   ...peerAttempts,
   ...partAttempts,
+  ...recordAttempts,
   ...containAttempts,
 ];
