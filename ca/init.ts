@@ -152,7 +152,7 @@ async function tryOut(
     trustDomain,
     issuingKey: authorities.issuingKey,
     chain: authorities.issuingChain,
-    witKey: { key: keys.wit, kid: namedJwk(keys.wit).kid },
+    witKey: () => ({ key: keys.wit, kid: namedJwk(keys.wit).kid }),
     bundle: () => parseMeshBundle(document),
     clock: () => nowS,
   });

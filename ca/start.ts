@@ -23,6 +23,7 @@ import { certificateAuthority, registration } from '../proto/behalf/ca/v1/ca.ts'
 import { openLiveStateSource } from '../state/index.ts';
 import { ownerOf } from './attest/index.ts';
 import { namedJwk } from './authorities/key-name.ts';
+import { openWitKey } from './authorities/wit-key.ts';
 import { BUNDLE_FILE, openMeshDocument } from './bundle/mesh-document.ts';
 import { type CaConfig, DEFAULT_TTL_S } from './config.ts';
 import { recordIssued } from './issue/issued.ts';
@@ -81,12 +82,12 @@ async function serve(
   const trustDomain = checkTrustDomain(database, config);
   const vault = unlock(database, config);
   const document = openMeshDocument({ database, dataDir, key: statementKey(database, vault, 'bundle'), log });
-  const witKey = readKey(database, vault, 'wit');
+  const witKey = openWitKey({ database, vault, document, trail: () => trail, log });
   const issuer = createIssuer({
     trustDomain,
     issuingKey: readKey(database, vault, 'issuing'),
     chain: readChain(database, 'issuing'),
-    witKey: { key: witKey, kid: namedJwk(witKey).kid },
+    witKey: witKey.current,
     bundle: document.bundle,
     clock,
   });
@@ -94,6 +95,7 @@ async function serve(
     log.warn({ endsS: issuer.endsS }, 'the issuing certificate ends soon');
 
   const lives = { defaultTtlS: config.ttlS ?? DEFAULT_TTL_S, allowShortLives: config.allowShortLives ?? false };
+  const revocationListeners = new Set<() => void>();
   // The reporter needs our identity to deliver: what is issued before it is open waits for it.
   const early: EventBody[] = [];
   let trail: Trail = { record: async (event) => void early.push(event) };
@@ -135,9 +137,22 @@ async function serve(
   const server = createGrpcServer({ identity, log, allowAnonymous: true, maxMessageBytes: MAX_MESSAGE_BYTES });
   const shared = { database, trustDomain, trail, log, clock };
   const ownerUid = ownerOf(dataDir);
-  server.add(certificateAuthority, serveCertificateAuthority({ ...shared, ...lives, issuer, document, ownerUid }));
+  const onRevoked = (listener: () => void): (() => void) => {
+    revocationListeners.add(listener);
+    return () => void revocationListeners.delete(listener);
+  };
+  server.add(
+    certificateAuthority,
+    serveCertificateAuthority({ ...shared, ...lives, issuer, document, ownerUid, onRevoked }),
+  );
   const isWitKey = (kid: string): boolean => document.bundle().witKeys.has(kid);
-  server.add(registration, serveRegistration({ ...shared, liveState, isWitKey }));
+  const revoked = (): void => {
+    for (const listener of revocationListeners) listener();
+  };
+  server.add(
+    registration,
+    serveRegistration({ ...shared, liveState, isWitKey, replaceWitKey: witKey.replace, revoked }),
+  );
 
   const close = async (): Promise<void> => {
     await server.close();

@@ -30,6 +30,11 @@ export interface MeshDocument {
    * @throws {BehalfError} `bundle_invalid` for a document that receivers would refuse
    */
   publish(change: (behalf: MeshBundleDocument['behalf']) => MeshBundleDocument['behalf']): number;
+  /**
+   * Puts one key in the place of all that sign WITs; `alongside` runs in the same transaction. Gives the sequence number.
+   * @throws {BehalfError} `bundle_invalid`
+   */
+  replaceWitKey(key: MeshBundleDocument['keys'][number], alongside: () => void): number;
   /** @throws {BehalfError} `bundle_invalid` for a `behalf` part that receivers would refuse */
   check(behalf: MeshBundleDocument['behalf']): void;
   /** Returns its own undoing. */
@@ -55,6 +60,22 @@ export function openMeshDocument(deps: {
     throw new BehalfError('data_directory_unusable', { directory: dataDir, why: 'has no bundle' });
   let current = signed(JSON.parse(json) as MeshBundleDocument, key);
   writeFileAtomically(join(dataDir, BUNDLE_FILE), json, WORLD_READABLE);
+  const replace = (change: Partial<MeshBundleDocument>, alongside: () => void): number => {
+    const { document } = current.bundle;
+    const next = signed({ ...document, ...change, spiffe_sequence: document.spiffe_sequence + 1 }, key);
+    const text = JSON.stringify(next.bundle.document);
+    // Committed before anyone sees it: a sequence number is never given to two documents. If we stop before the file is
+    // written, the next start writes it.
+    inTransaction(database, () => {
+      database.prepare('UPDATE document SET json = ? WHERE id = 1').run(text);
+      alongside();
+    });
+    current = next;
+    writeFileAtomically(join(dataDir, BUNDLE_FILE), text, WORLD_READABLE);
+    log.info({ sequence: next.bundle.sequence }, 'bundle published');
+    for (const listener of listeners) listener();
+    return next.bundle.sequence;
+  };
   return {
     bundle: () => current.bundle,
     statement: () => current.statement,
@@ -65,16 +86,11 @@ export function openMeshDocument(deps: {
       const { document } = current.bundle;
       const behalf = change(document.behalf);
       if (JSON.stringify(behalf) === JSON.stringify(document.behalf)) return current.bundle.sequence;
-      const next = signed({ ...document, spiffe_sequence: document.spiffe_sequence + 1, behalf }, key);
-      const text = JSON.stringify(next.bundle.document);
-      // Committed before anyone sees it: a sequence number is never given to two documents. If we stop before the file is
-      // written, the next start writes it.
-      inTransaction(database, () => database.prepare('UPDATE document SET json = ? WHERE id = 1').run(text));
-      current = next;
-      writeFileAtomically(join(dataDir, BUNDLE_FILE), text, WORLD_READABLE);
-      log.info({ sequence: next.bundle.sequence }, 'bundle published');
-      for (const listener of listeners) listener();
-      return next.bundle.sequence;
+      return replace({ behalf }, () => undefined);
+    },
+    replaceWitKey: (witKey, alongside) => {
+      const others = current.bundle.document.keys.filter(({ use }) => use !== 'wit-svid');
+      return replace({ keys: [...others, witKey] }, alongside);
     },
     onChange: (listener) => {
       listeners.add(listener);

@@ -27,7 +27,8 @@ export interface IssuerOptions {
   readonly issuingKey: KeyObject;
   /** DER: the intermediate of `issuingKey` first, without the root. */
   readonly chain: readonly Buffer[];
-  readonly witKey: { readonly key: KeyObject; readonly kid: string };
+  /** What signs WITs now; asked for each. */
+  readonly witKey: () => { readonly key: KeyObject; readonly kid: string };
   readonly bundle: () => MeshBundle;
   readonly clock: Clock;
 }
@@ -104,7 +105,7 @@ export function createIssuer(options: IssuerOptions): Issuer {
       const witJti = randomBytes(JTI_BYTES).toString('base64url');
       const wit = mintWit(
         { sub: spiffeId, iat: issuedS, exp: notAfterS, jti: witJti, linkKey, certificateS256 },
-        witKey,
+        witKey(),
       );
       return { spiffeId, chain: path, wit, witJti, serialHex, certificateS256, issuedS, notAfterS };
     },

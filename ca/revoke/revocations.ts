@@ -52,7 +52,6 @@ export function parseRevocation(
       return { kind: 'cert', value: issued.certificateS256, before };
     }
     case 'kid':
-      // WITs that this authority signs from now on live: it still has the key. One that has leaked has to be replaced.
       if (!isWitKey(value)) throw new BehalfError('not_found', { what: 'WIT key' });
       return { kind, value, before };
     case 'workload':

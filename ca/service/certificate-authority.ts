@@ -16,13 +16,15 @@ import { createFailureLimits } from './limit-failures.ts';
 export interface CertificateAuthorityDeps extends IssuanceDeps {
   readonly trustDomain: TrustDomain;
   readonly ownerUid: number;
+  /** Tells that something was revoked; returns its own undoing. */
+  readonly onRevoked: (listener: () => void) => () => void;
 }
 
 const MAX_FOLLOWERS = 10_000;
 
 /** Makes the service's handlers. */
 export function serveCertificateAuthority(deps: CertificateAuthorityDeps): Implementation<CertificateAuthority> {
-  const { database, document, clock, trustDomain, ownerUid, trail } = deps;
+  const { database, document, clock, trustDomain, ownerUid, trail, onRevoked } = deps;
   const failuresOf = createFailureLimits(clock);
   const following = createCrowd(STREAM_LIMITS);
   let followers = 0;
@@ -50,12 +52,24 @@ export function serveCertificateAuthority(deps: CertificateAuthorityDeps): Imple
     renew: (request, caller) =>
       runIssuance(deps, 'renew', 'svid', request, () => attestRenewal(database, caller, clock())),
     bundles: (_request, stream, caller) => {
+      // Who was revoked hears of it here, where it asks first, and while it follows.
+      if (caller.id !== null) requireStanding(database, caller);
       if (followers >= MAX_FOLLOWERS) throw new BehalfError('overloaded', { what: 'followers of the bundle' });
       const leave = following.enter(caller);
       followers += 1;
-      followDocument(stream, document, () => {
-        followers -= 1;
-        leave();
+      return new Promise((_resolve, reject) => {
+        const stopListening = onRevoked(() => {
+          try {
+            if (caller.id !== null) requireStanding(database, caller);
+          } catch (error) {
+            reject(error);
+          }
+        });
+        followDocument(stream, document, () => {
+          stopListening();
+          followers -= 1;
+          leave();
+        });
       });
     },
     publishKeys: async ({ keysJson }, caller) => {

@@ -52,7 +52,7 @@ beforeEach(async () => {
     trustDomain: DOMAIN,
     issuingKey: readKey(database, vault, 'issuing'),
     chain: readChain(database, 'issuing'),
-    witKey: { key: witKey, kid: namedJwk(witKey).kid },
+    witKey: () => ({ key: witKey, kid: namedJwk(witKey).kid }),
     bundle: document.bundle,
     clock: () => nowS,
   });

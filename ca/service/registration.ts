@@ -27,6 +27,10 @@ export interface RegistrationDeps {
   readonly liveState: Pick<LiveStateSourceHandle, 'revoke'> | null;
   /** Whether WITs are signed with a key of this name. */
   readonly isWitKey: (kid: string) => boolean;
+  /** Replaces the key that signs WITs and takes the old one out of the bundle; gives the new one's name. */
+  readonly replaceWitKey: () => Promise<string>;
+  /** Something was revoked here. */
+  readonly revoked: () => void;
   readonly trail: Trail;
   readonly log: Logger;
   readonly clock: Clock;
@@ -36,7 +40,7 @@ const MAX_REASON_LENGTH = 256;
 
 /** Makes the service's handlers. */
 export function serveRegistration(deps: RegistrationDeps): Implementation<Registration> {
-  const { database, trustDomain, liveState, isWitKey, trail, log, clock } = deps;
+  const { database, trustDomain, liveState, isWitKey, replaceWitKey, revoked, trail, log, clock } = deps;
   const operator = (caller: Caller): SpiffeId => {
     const by = requireStanding(database, caller);
     if (!isOperator(by, trustDomain)) throw new BehalfError('policy_denied', { why: 'operators only', caller: by });
@@ -83,8 +87,11 @@ export function serveRegistration(deps: RegistrationDeps): Implementation<Regist
       const { number } = await liveState.revoke(revocation, forgetAtS);
       const { kind, value } = revocation;
       log.warn({ by, kind, value, number }, 'revoked');
+      revoked();
+      // If we stop before it is replaced, the key is revoked and still signs: the operator, who has no answer, revokes again.
+      const nextKid = kind === 'kid' ? await replaceWitKey() : '';
       await trail.record({ body: 'revocation', revocation: { kind, value, number, by, reason: request.reason } });
-      return { number };
+      return { number, nextKid };
     },
     liftBan: ({ spiffeId }, caller) => {
       const by = operator(caller);

@@ -29,6 +29,12 @@ export function writeKey(database: DatabaseSync, vault: Vault, name: KeyName, ke
   database.prepare('INSERT INTO sealed_keys (name, sealed) VALUES (?, ?)').run(name, vault.seal(name, der));
 }
 
+/** Puts another key in the place of one, which is gone with it. */
+export function replaceKey(database: DatabaseSync, vault: Vault, name: KeyName, key: KeyObject): void {
+  database.prepare('DELETE FROM sealed_keys WHERE name = ?').run(name);
+  writeKey(database, vault, name, key);
+}
+
 /** @throws {BehalfError} `key_unusable` */
 export function readKey(database: DatabaseSync, vault: Vault, name: KeyName): KeyObject {
   const row = database.prepare('SELECT sealed FROM sealed_keys WHERE name = ?').get(name);

@@ -165,7 +165,9 @@ function drawTakenBack(target: Target, done: TakenBack, reason: string, style: S
   return [
     `${style.bold('Contained')}: ${target.kind} ${style.name(target.label)} is revoked as entry ${done.number} of ${source} live state (${reason})`,
     ...(done.grantsEnded === 0 ? [] : [`${count(done.grantsEnded, 'grant')} ended with all tokens`]),
-    ...(done.nextKid === null ? [] : [`roots are signed with ${done.nextKid} from now on`]),
+    ...(done.nextKid === null
+      ? []
+      : [`${done.source === 'ca' ? 'WITs' : 'roots'} are signed with ${done.nextKid} from now on`]),
     ...(done.banned ? ['banned: nothing new is issued until `--lift`'] : []),
   ];
 }

@@ -14,7 +14,7 @@ export interface TakenBack {
   readonly banned: boolean;
   /** OAuth grants that ended with it, each with its tokens. */
   readonly grantsEnded: number;
-  /** The root key that signs from now on, where one was replaced. */
+  /** The key that signs from now on, where one was replaced. */
   readonly nextKid: string | null;
 }
 
@@ -61,14 +61,14 @@ async function byCa(
   reason: string,
   ban: boolean,
 ): Promise<TakenBack> {
-  const { number } = await connect(registration, mesh.ca).revoke({ kind, value, reason, ban });
+  const { number, nextKid } = await connect(registration, mesh.ca).revoke({ kind, value, reason, ban });
   return {
     source: 'ca',
     kind: kind === 'serial' ? 'cert' : kind,
     number,
     banned: ban,
     grantsEnded: 0,
-    nextKid: null,
+    nextKid: nextKid === '' ? null : nextKid,
   };
 }
 

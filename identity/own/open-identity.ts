@@ -10,6 +10,7 @@ import { type MeshBundle, parseMeshBundle, verifyMeshBundle } from '../bundle/in
 import { CERTIFICATE_BACKDATE_S, type Clock, systemClock } from '../clock.ts';
 import { connectService, errorOfCall, type ServiceClient } from '../mtls/index.ts';
 import { partId, trustDomainOf } from '../spiffe-id.ts';
+import { parseWit } from '../wit/index.ts';
 import { createBackOff, waitFor } from './back-off.ts';
 import type { TrustConfig } from './config.ts';
 import { openDataDirectory, readStoredIdentity, type StoredIdentity, storeIdentity } from './identity-store.ts';
@@ -72,6 +73,7 @@ export async function openIdentity(options: OpenIdentityOptions): Promise<OwnIde
   const stop = new AbortController();
   const ended = AbortSignal.any([signal, stop.signal]);
   const listeners = new Set<(what: 'identity' | 'bundle') => void>();
+  const doubt = createDoubt();
   let { identity: current, bundle } = first;
 
   const take = (obtained: Partial<Obtained>): void => {
@@ -83,6 +85,8 @@ export async function openIdentity(options: OpenIdentityOptions): Promise<OwnIde
     // If we stop before this is stored, the old identity stands, or the next start attests: nothing is lost but a serial.
     storeIdentity(dataDir, current, bundle);
     if (bundleChanged) tell(listeners, 'bundle', log);
+    // What a key signed that the mesh no longer has, no peer takes.
+    if (bundleChanged && !bundle.witKeys.has(parseWit(current.wit).kid)) doubt.raise('its WIT’s key is gone');
     if (newIdentity !== undefined) tell(listeners, 'identity', log);
   };
   const own: OwnIdentity = {
@@ -109,7 +113,7 @@ export async function openIdentity(options: OpenIdentityOptions): Promise<OwnIde
     log,
     clock,
   });
-  const parts: Running = { options, own, client, take, ended, clock, random };
+  const parts: Running = { options, own, client, take, doubt, ended, clock, random };
   const renewing = keepRenewing(parts);
   const following = followBundles(parts);
   return own;
@@ -120,9 +124,37 @@ interface Running {
   readonly own: OwnIdentity;
   readonly client: ServiceClient<CertificateAuthority>;
   readonly take: (obtained: Partial<Obtained>) => void;
+  readonly doubt: Doubt;
   readonly ended: AbortSignal;
   readonly clock: Clock;
   readonly random: () => number;
+}
+
+/** That the current identity may be good for nothing, so that it is replaced now and not at half of its life. */
+interface Doubt {
+  raise(why: string): void;
+  /** Takes what was raised since; null for nothing. */
+  take(): string | null;
+  /** Waits for that long, or until doubt is raised. */
+  wait(ms: number, ended: AbortSignal): Promise<void>;
+}
+
+function createDoubt(): Doubt {
+  let why: string | null = null;
+  let raised = new AbortController();
+  return {
+    raise(because) {
+      why = because;
+      raised.abort();
+    },
+    take() {
+      const taken = why;
+      why = null;
+      raised = new AbortController();
+      return taken;
+    },
+    wait: (ms, ended) => waitFor(ms, AbortSignal.any([ended, raised.signal])),
+  };
 }
 
 /** When to renew an identity, seconds since the epoch. Its life counts from its issue, not from its backdated begin. */
@@ -132,22 +164,22 @@ export function renewalTime(identity: Pick<IssuedIdentity, 'notBeforeS' | 'notAf
   return issuedS + lifeS * (RENEW_AT + (random() * 2 - 1) * JITTER);
 }
 
-async function keepRenewing({ options, own, client, take, ended, clock, random }: Running): Promise<void> {
-  const { log, trust } = options;
+async function keepRenewing({ options, own, client, take, doubt, ended, clock, random }: Running): Promise<void> {
+  const { log } = options;
   const backOff = createBackOff({ ...RETRY, random });
   let dueS = renewalTime(own.current(), random);
   while (!ended.aborted) {
     const waitMs = (dueS - clock()) * 1000;
-    if (waitMs > 0) {
-      await waitFor(Math.min(waitMs, LOOK_EVERY_MS), ended);
+    const doubted = doubt.take();
+    if (doubted !== null) log.warn({ serial: own.current().serialHex, why: doubted }, 'identity is replaced early');
+    if (waitMs > 0 && doubted === null) {
+      await doubt.wait(Math.min(waitMs, LOOK_EVERY_MS), ended);
       continue;
     }
+    // Until there is another one, every look at the clock is a try.
+    dueS = Math.min(dueS, clock());
     try {
-      const alive = own.current().notAfterS > clock();
-      // An ended certificate opens no connection: only a new attestation brings another.
-      const obtained = alive
-        ? await renew(client, own, trust.ttlS, clock)
-        : await attest(trust, own.bundle(), makeKeys(), { log, clock });
+      const obtained = await replacement({ options, own, client, clock });
       if (obtained.identity.spiffeId !== own.spiffeId) throw new BehalfError('svid_invalid', { rule: 'spiffe_id' });
       take(obtained);
       backOff.reset();
@@ -165,7 +197,29 @@ async function keepRenewing({ options, own, client, take, ended, clock, random }
   }
 }
 
-async function followBundles({ options, own, client, take, ended, random }: Running): Promise<void> {
+/**
+ * By the certificate that we have; where that has ended, or was revoked, by a new attestation: of a join token that an operator
+ * put in the place of the used one, or as this machine's process. A banned workload gets nothing either way.
+ */
+async function replacement({
+  options: { trust, log },
+  own,
+  client,
+  clock,
+}: Pick<Running, 'options' | 'own' | 'client' | 'clock'>): Promise<Obtained> {
+  const anew = (): Promise<Obtained> => attest(trust, own.bundle(), makeKeys(), { log, clock });
+  // An ended certificate opens no connection.
+  if (!(own.current().notAfterS > clock())) return anew();
+  try {
+    return await renew(client, own, trust.ttlS, clock);
+  } catch (error) {
+    if (codeOf(error) !== 'peer_revoked') throw error;
+    log.warn({ serial: own.current().serialHex }, 'identity was revoked: attesting anew');
+    return anew();
+  }
+}
+
+async function followBundles({ options, own, client, take, doubt, ended, random }: Running): Promise<void> {
   const { log } = options;
   const backOff = createBackOff({ ...STREAM_RETRY, random });
   while (!ended.aborted) {
@@ -188,6 +242,7 @@ async function followBundles({ options, own, client, take, ended, random }: Runn
     } catch (error) {
       if (ended.aborted) return;
       const refusal = errorOfCall(error);
+      if (refusal.code === 'peer_revoked') doubt.raise('the certificate authority revoked it');
       const level = refusal.code === 'upstream_unavailable' ? 'debug' : 'warn';
       log[level]({ code: refusal.code, err: refusal }, 'bundle stream ended');
     }

@@ -81,6 +81,8 @@ export interface RevokeRequest {
 
 export interface RevokeResponse {
   readonly number: number;
+  /** Empty but for a `kid`. */
+  readonly nextKid: string;
 }
 
 export interface LiftBanRequest {
