@@ -37,6 +37,8 @@ const AT_ONCE = 64;
 const HANDLES_GONE_MS = 30_000;
 /** After this many the collector's own list is emptied: a test's collector keeps all that it is told. */
 const FORGET_EVERY = 4_096;
+/** A multiple of `AT_ONCE`. */
+const TELL_EVERY = 64_000;
 const MAX_SPOOLED_BYTES = 32 * 1024 * 1024;
 const RATE_LIMITED_PAUSE_MS = 20;
 const ANSWERED = {
@@ -102,6 +104,7 @@ export async function runCalls(transactions: number, say: (line: string) => void
         // The calls outrun the delivery of their events where one process does all of it: a full spool would refuse them.
         while (reporter.state().spooledBytes > MAX_SPOOLED_BYTES) await sleep(10);
         if (done % FORGET_EVERY === 0) forgetRecord(mesh);
+        if (done % TELL_EVERY === 0 && done > 0) say(`calls, ${done} of this half`);
       }
     };
     const half = Math.floor(transactions / 2);
