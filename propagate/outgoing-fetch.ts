@@ -5,6 +5,7 @@
  */
 import { subscribe } from 'node:diagnostics_channel';
 import { CONTEXT_HEADER, currentHandle, isSidecar } from './context.ts';
+import { nodeUsesProxy } from './proxies.ts';
 
 /** Copies the handle onto each fetch of the sidecar from now on. */
 export function copyOntoFetches(): void {
@@ -28,7 +29,7 @@ function headersWithHandle(input: Parameters<typeof fetch>[0], init: RequestInit
   if (handle === null) return null;
   const request = input instanceof Request ? input : null;
   const url = URL.parse(request === null ? String(input) : request.url);
-  if (url === null || !isSidecar(url.hostname, portOf(url))) return null;
+  if (url === null || !isSidecar(url.hostname, portOf(url)) || nodeUsesProxy(url.hostname)) return null;
   const headers = new Headers(init?.headers ?? request?.headers);
   if (headers.has(CONTEXT_HEADER)) return null;
   headers.set(CONTEXT_HEADER, handle);

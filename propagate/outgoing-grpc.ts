@@ -5,6 +5,7 @@
  */
 import { registerHooks } from 'node:module';
 import { CONTEXT_HEADER, currentHandle, type Handle, isSidecar, runWith } from './context.ts';
+import { grpcUsesProxy } from './proxies.ts';
 
 /** The parts of grpc-js that are used here, as its `channel.ts`, `metadata.ts` and `call-interface.ts` declare them. */
 interface Metadata {
@@ -79,5 +80,9 @@ function listenerInContext(listener: Listener, handle: Handle): Listener {
 function leadsToSidecar(target: string): boolean {
   const endpoint = target.replace(/^(dns|ipv4|ipv6):(\/\/[^/]*\/)?/, '');
   const url = URL.parse(`http://${endpoint}`);
-  return url !== null && isSidecar(url.hostname, Number(url.port === '' ? GRPC_DEFAULT_PORT : url.port));
+  return (
+    url !== null &&
+    isSidecar(url.hostname, Number(url.port === '' ? GRPC_DEFAULT_PORT : url.port)) &&
+    !grpcUsesProxy(url.hostname)
+  );
 }

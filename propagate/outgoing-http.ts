@@ -5,6 +5,7 @@
 import { subscribe } from 'node:diagnostics_channel';
 import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import { bindEmitter, CONTEXT_HEADER, currentHandle, isSidecar } from './context.ts';
+import { nodeUsesProxy } from './proxies.ts';
 
 /** What `Agent.addRequest` is told, in which every default is in place. */
 interface Target {
@@ -46,7 +47,7 @@ function onRequestCreated(message: unknown): void {
 }
 
 function leadsToSidecar({ host, port, socketPath }: Target): boolean {
-  return typeof host === 'string' && socketPath == null && isSidecar(host, Number(port));
+  return typeof host === 'string' && socketPath == null && isSidecar(host, Number(port)) && !nodeUsesProxy(host);
 }
 
 function onResponse(this: ClientRequest, response: IncomingMessage): void {

@@ -12,6 +12,7 @@ import grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isLoopback, readPorts } from './context.ts';
+import { grpcUsesProxy, nodeUsesProxy } from './proxies.ts';
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 const proto = grpc.loadPackageDefinition(loadSync(here('testdata/echo.proto')));
@@ -215,6 +216,25 @@ test('without BEHALF_PORTS nothing is copied, and a warning says so', async () =
   const { BEHALF_PORTS: _, ...without } = environment;
   expect(await askOnce('testdata/worker.cjs', without, (line) => warned.push(line))).toBe(NONE);
   expect(warned.join()).toContain('BEHALF_NO_PORTS');
+});
+
+test('no handle is shown to a proxy of the environment', async () => {
+  const proxied = { NODE_USE_ENV_PROXY: '1', http_proxy: environment['OTHER_HTTP'] as string };
+  expect(await askOnce('testdata/worker.cjs', { ...environment, ...proxied })).toBe(NONE);
+  const exempt = { ...environment, ...proxied, no_proxy: '127.0.0.1' };
+  expect(await askOnce('testdata/worker.cjs', exempt)).toBe('from-worker');
+});
+
+test('a proxy counts where the library heeds it and nothing exempts the host by name', () => {
+  const on = { NODE_USE_ENV_PROXY: '1', HTTP_PROXY: 'http://proxy' };
+  expect(nodeUsesProxy('127.0.0.1', on, [])).toBe(true);
+  expect(nodeUsesProxy('127.0.0.1', { HTTP_PROXY: 'http://proxy' }, [])).toBe(false);
+  expect(nodeUsesProxy('127.0.0.1', { HTTP_PROXY: 'http://proxy' }, ['--use-env-proxy'])).toBe(true);
+  expect(nodeUsesProxy('127.0.0.1', { ...on, NO_PROXY: 'localhost, 127.0.0.1' }, [])).toBe(false);
+  expect(nodeUsesProxy('127.0.0.1', { ...on, NO_PROXY: '127.0.0.0/8' }, [])).toBe(true);
+  expect(grpcUsesProxy('127.0.0.1', { http_proxy: 'http://proxy' })).toBe(true);
+  expect(grpcUsesProxy('127.0.0.1', { http_proxy: 'http://proxy', no_proxy: '*' })).toBe(false);
+  expect(grpcUsesProxy('127.0.0.1', {})).toBe(false);
 });
 
 /** Starts an app under the hook, asks it once. */
