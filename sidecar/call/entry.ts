@@ -21,7 +21,7 @@ import { asksForMetadata, metadataAnswer } from './resource-metadata.ts';
 import type { EntryFrom, Verdict } from './seam.ts';
 import { checkFresh, checkOwnStanding } from './standing.ts';
 import { revocationCode } from './streams.ts';
-import { beginTrace, type TracedHead } from './traces.ts';
+import { beginTrace, noteTrace, type TracedHead } from './traces.ts';
 
 /** Judges one request; never throws. */
 export async function judgeEntry(env: CallEnvironment, head: RequestHead, from: EntryFrom): Promise<Verdict> {
@@ -152,6 +152,7 @@ function decisionOf(
 
 function ownHead(env: CallEnvironment, call: MeshCall, { head, link }: TracedHead, root: VerifiedRoot): RequestHead {
   const { hop } = call.records[0] as MeshCall['records'][number];
+  noteTrace(env, call);
   return appHead(env, head, call, {
     delegation: root,
     peer: null,

@@ -6,7 +6,7 @@ import { newHopRecord } from '../report/hop-record.ts';
 import { type ContextTable, type ContextTableOptions, createContextTable } from './context.ts';
 import { fieldOf, type RequestHead } from './head.ts';
 import { newMeshCall } from './mesh-call.ts';
-import { beginTrace, takeTrace } from './traces.ts';
+import { beginTrace, noteTrace, takeTrace } from './traces.ts';
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const SENT = `00-${TRACE}-00f067aa0ba902b7-01`;
@@ -24,6 +24,15 @@ function env(options: ContextTableOptions) {
 
 function request(...headers: string[]): RequestHead {
   return { method: 'GET', target: '/', authority: 'a', headers, protocol: 'http/1.1' };
+}
+
+function codeThrown(run: () => unknown): string | null {
+  try {
+    run();
+    return null;
+  } catch (error) {
+    return codeOf(error);
+  }
 }
 
 function newCall() {
@@ -68,19 +77,20 @@ test('a peer’s traceparent stays as it is; where there is no usable one the ap
   expect(notReading.traceId).toBeNull();
 });
 
+test('a request from outside leaves no trace id behind until it is let in', () => {
+  const reading = env({ traceIds: { maxTotal: 1 } });
+  for (let i = 0; i < 3; i += 1) beginTrace(reading, newCall(), request());
+  const call = newCall();
+  const { head } = beginTrace(reading, call, request());
+  noteTrace(reading, call);
+  const traceparent = ['traceparent', fieldOf(head.headers, 'traceparent') as string];
+  // Noted, and of no request that was let in yet.
+  expect(codeThrown(() => reading.contexts.resolve(traceparent))).toBe('context_unknown');
+  expect(codeThrown(() => noteTrace(reading, { ...newCall(), traceId: 'f'.repeat(32) }))).toBe('context_limit');
+});
+
 test('a request is refused where its trace id cannot be remembered', () => {
   const full = env({ traceIds: { maxTotal: 1 } });
   takeTrace(full, newCall(), request('traceparent', SENT), 'p');
-  for (const refused of [
-    () => takeTrace(full, newCall(), request(), 'p'),
-    () => beginTrace(full, newCall(), request()),
-  ]) {
-    let code: string | null = null;
-    try {
-      refused();
-    } catch (error) {
-      code = codeOf(error);
-    }
-    expect(code).toBe('context_limit');
-  }
+  expect(codeThrown(() => takeTrace(full, newCall(), request(), 'p'))).toBe('context_limit');
 });

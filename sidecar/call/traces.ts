@@ -32,8 +32,8 @@ export function takeTrace({ contexts, random }: Traced, call: MeshCall, head: Re
 }
 
 /**
- * Of a request from outside: begins a trace where it brought one, or where trace ids are read here.
- * @throws {BehalfError} `context_limit`
+ * Of a request from outside: begins a trace where it brought one, or where trace ids are read here. The new id is nobody's yet, so
+ * that it is noted only once the request is let in (`noteTrace`): whoever has no credential leaves nothing behind.
  */
 export function beginTrace({ contexts, random }: Traced, call: MeshCall, head: RequestHead): TracedHead {
   const outside = traceParentOf(head.headers);
@@ -45,9 +45,14 @@ export function beginTrace({ contexts, random }: Traced, call: MeshCall, head: R
   const record = call.records[0] as MeshCall['records'][number];
   record.traceId = traceId;
   record.outsideTraceId = outside?.traceId ?? '';
-  if (contexts.readsTraceIds) {
-    contexts.traceBegan(traceId, '');
-    call.traceId = traceId;
-  }
+  if (contexts.readsTraceIds) call.traceId = traceId;
   return { head: { ...head, headers: withTraceParent(head.headers, value) }, link: outside?.value ?? null };
+}
+
+/**
+ * Notes the trace that was begun for a request from outside, before its app sees it.
+ * @throws {BehalfError} `context_limit`
+ */
+export function noteTrace({ contexts }: Traced, { traceId }: MeshCall): void {
+  if (traceId !== null) contexts.traceBegan(traceId, '');
 }
