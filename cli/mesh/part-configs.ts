@@ -48,7 +48,7 @@ export function sidecarConfig(paths: MeshPaths, plan: MeshPlan, service: Service
     trust: trustOf(paths, plan, name),
     dataDir: dir.folder('sidecars', name),
     service: id,
-    collectorAddress: port('collector'),
+    collectorAddress: service.reachCollector?.(port('collector')) ?? port('collector'),
     ...(plan.mode === 'mtls'
       ? { mode: 'mtls', devMode: true }
       : { authorityAddress: port('authority'), authorityId: partId(plan.trustDomain, 'authority') }),

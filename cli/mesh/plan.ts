@@ -33,6 +33,8 @@ export interface ServicePlan {
   readonly entry?: { readonly listen?: string; readonly forward?: string; readonly refusals?: 'code' | 'hidden' };
   /** Its calls may also find their request by trace id. */
   readonly traceId?: boolean;
+  /** Where its sidecar reaches the collector, given the collector's own address: through a proxy, in drills that cut it off. */
+  readonly reachCollector?: (collector: string) => string;
   /** Only processes of this uid may use the sidecar's local ports. */
   readonly allowedUid?: number;
 }

@@ -23,7 +23,18 @@ export function newUsers(): DrillUser[] {
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const portOf = (address: string): string => address.slice(address.lastIndexOf(':') + 1);
 
-export function threeHops(dir: StateDir, users: readonly DrillUser[]): MeshPlan {
+export interface ThreeHopsOptions {
+  /** Oldest live state of the authority that still counts; 30 s. */
+  readonly maxStalenessS?: number;
+  /** How the sidecar of `front` reaches the collector. */
+  readonly frontReaches?: (collector: string) => string;
+}
+
+export function threeHops(
+  dir: StateDir,
+  users: readonly DrillUser[],
+  { maxStalenessS = 30, frontReaches }: ThreeHopsOptions = {},
+): MeshPlan {
   return {
     trustDomain: TEST_DOMAIN,
     mode: 'full',
@@ -43,7 +54,7 @@ edges:
   - { from: front, to: middle }
   - { from: middle, to: back }
   - { from: middle, to: rpc }
-settings: { rootReuseS: 30, maxStalenessS: { authority: 30, ca: 300 } }
+settings: { rootReuseS: 30, maxStalenessS: { authority: ${maxStalenessS}, ca: 300 } }
 `,
       'drill.cedar': '@id("drill-allows-edges")\npermit (principal, action, resource);\n',
     },
@@ -64,9 +75,10 @@ settings: { rootReuseS: 30, maxStalenessS: { authority: 30, ca: 300 } }
       ],
     },
     services: [
-      service('front', here('../../mesh/services/front.ts'), 'http1', ['middle'], ({ middle }) => ({
-        BACK_URL: middle,
-      })),
+      {
+        ...service('front', here('services/middle.ts'), 'http1', ['middle'], ({ middle }) => ({ BACK_URL: middle })),
+        ...(frontReaches === undefined ? {} : { reachCollector: frontReaches }),
+      },
       service('middle', here('services/middle.ts'), 'http1', ['back', 'rpc'], ({ back, rpc }) => ({
         BACK_URL: back,
         RPC_ADDRESS: rpc.replace('http://', ''),

@@ -1,13 +1,14 @@
 /**
  * The other service: answers with what its sidecar told it of the caller's authority, echoes the body, and can sleep or stream.
- * `?sleep=MS` waits, `/stream` sends a line every 50 ms until someone ends it, `/fields` also answers with each header field
+ * `?sleep=MS` waits, `/stream` sends a line every 50 ms until someone ends it, a WebSocket does the same and echoes, `/fields` also answers with each header field
  * and trailer as it came.
  */
 import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { WebSocketServer } from 'ws';
 
-createServer(async (incoming, answer) => {
+const server = createServer(async (incoming, answer) => {
   const url = new URL(incoming.url ?? '/', 'http://back');
   if (url.pathname === '/stream') {
     answer.writeHead(200, { 'Content-Type': 'text/event-stream' });
@@ -30,4 +31,11 @@ createServer(async (incoming, answer) => {
       ...(url.pathname === '/fields' ? { fields: [...incoming.rawHeaders, ...incoming.rawTrailers] } : {}),
     }),
   );
-}).listen(Number(process.env['PORT']), '127.0.0.1');
+});
+new WebSocketServer({ server }).on('connection', (socket) => {
+  const ticker = setInterval(() => socket.send(String(Date.now())), 50);
+  socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
+  socket.on('error', () => undefined);
+  socket.on('close', () => clearInterval(ticker));
+});
+server.listen(Number(process.env['PORT']), '127.0.0.1');

@@ -1,25 +1,30 @@
 /**
- * The service in the middle, without security code: passes a request on to `back`, or, for `/chat`, opens a gRPC stream to `rpc`
- * and hands what comes to its own client. All that it does for the mesh is to copy one header.
+ * A service in between, without security code: passes a request on to `back`, or, for `/chat` where it knows `rpc`, opens a gRPC
+ * stream there and hands what comes to its own client; WebSockets it passes on message by message. `/here` it answers itself. All that
+ * it does for the mesh is to copy one header.
  */
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream';
 import * as grpc from '@grpc/grpc-js';
+import { passSockets } from './pass-sockets.ts';
 import { CHAT } from './rpc.ts';
 
 const { PORT, BACK_URL, RPC_ADDRESS } = process.env;
-const rpc = new grpc.Client(RPC_ADDRESS ?? '', grpc.credentials.createInsecure());
+const rpc = RPC_ADDRESS === undefined ? null : new grpc.Client(RPC_ADDRESS, grpc.credentials.createInsecure());
 
-createServer((incoming, answer) => {
+const server = createServer((incoming, answer) => {
   const context = String(incoming.headers['delegation-context'] ?? '');
-  if (incoming.url === '/chat') chat(context, answer);
+  if (incoming.url === '/here') answer.end('here');
+  else if (incoming.url === '/chat' && rpc !== null) chat(rpc, context, answer);
   else passOn(context, incoming, answer);
-}).listen(Number(PORT), '127.0.0.1');
+});
+passSockets(server, BACK_URL ?? '');
+server.listen(Number(PORT), '127.0.0.1');
 
-function chat(context: string, answer: ServerResponse): void {
+function chat(client: grpc.Client, context: string, answer: ServerResponse): void {
   const metadata = new grpc.Metadata();
   metadata.set('delegation-context', context);
-  const stream = rpc.makeBidiStreamRequest(CHAT.path, CHAT.requestSerialize, CHAT.responseDeserialize, metadata);
+  const stream = client.makeBidiStreamRequest(CHAT.path, CHAT.requestSerialize, CHAT.responseDeserialize, metadata);
   answer.writeHead(200, { 'Content-Type': 'text/plain' });
   answer.flushHeaders();
   stream.write(Buffer.from('hello\n'));
