@@ -290,6 +290,20 @@ export const ERROR_TABLE = {
     'The local process is not run by a user that this port is for.',
     'Run the app under the uid that the sidecar’s configuration names.',
   ),
+  exit_untrusted: entry(
+    'peer',
+    502,
+    'PERMISSION_DENIED',
+    'The destination outside the mesh did not prove the name that the policy gives it; nothing was sent to it.',
+    'See the rule and its certificate. If it is right, mend `tls` of the exit in the policy; otherwise somebody is in between.',
+  ),
+  exit_address_refused: entry(
+    'peer',
+    403,
+    'PERMISSION_DENIED',
+    'The name of a destination outside the mesh stands for an address that is not public; it was not called.',
+    'If it is meant, say `privateAddresses: true` in the policy; otherwise somebody answers wrongly for that name.',
+  ),
   // Requests
   request_malformed: entry(
     'request',

@@ -15,13 +15,21 @@ export {
   serviceOf,
 } from './decide/compile.ts';
 export { type CallRequest, type Decision, decideCall } from './decide/decide-call.ts';
-export { decideExitToken, exitOfAudience } from './decide/decide-exit.ts';
+export {
+  decideExit,
+  decideExitToken,
+  type ExitRequest,
+  exitNamed,
+  exitOf,
+  exitOfAudience,
+  matchExitRoute,
+} from './decide/decide-exit.ts';
 export { type AppResource, decideResource, type ResourceRequest } from './decide/decide-resource.ts';
 export { decisionKey } from './decide/decision-key.ts';
 export { type CallExplanation, explainCall, type PolicyDescription, routeNamed } from './decide/explain-call.ts';
 export { demandsOfCall, demandsOfRoute, type RouteDemands } from './decide/route-demands.ts';
 export type { DelegationFacts } from './model/entities.ts';
-export { factsOfDelegation, NO_DELEGATION } from './model/facts-of-delegation.ts';
+export { factsOfDelegation, factsOfOwn, NO_DELEGATION } from './model/facts-of-delegation.ts';
 export { isScopeToken } from './model/scope-token.ts';
 export { parseSnapshot } from './snapshot/parse-snapshot.ts';
 export { signSnapshot, verifySnapshot } from './snapshot/sign-snapshot.ts';

@@ -19,6 +19,14 @@ export interface PeerConfig {
   readonly endpoints?: readonly string[];
 }
 
+/** A destination outside the mesh that this one calls. The policy says where it is and what may go there. */
+export interface ExitConfig {
+  /** Its name in the policy. */
+  readonly name: string;
+  /** Local port for calls to it. */
+  readonly listen: string;
+}
+
 export interface AppConfig {
   /** `host:port`, or `unix:/path`. */
   readonly address: string;
@@ -65,6 +73,7 @@ export interface SidecarConfig extends IdentityConfig {
   readonly localApi?: { readonly listen: string };
   readonly shared?: { readonly listen: string };
   readonly peers?: readonly PeerConfig[];
+  readonly exits?: readonly ExitConfig[];
   readonly entry?: EntryConfig;
   readonly audit?: { readonly durability?: 'normal' | 'strict'; readonly maxSpoolBytes?: number };
   readonly context?: { readonly traceId?: boolean };
@@ -77,6 +86,7 @@ export interface SidecarConfig extends IdentityConfig {
 export interface ResolvedSidecarConfig extends SidecarConfig {
   readonly mode: 'full' | 'mtls';
   readonly peers: readonly PeerConfig[];
+  readonly exits: readonly ExitConfig[];
   readonly timeouts: { readonly connectMs: number; readonly requestMs: number };
 }
 
@@ -85,6 +95,7 @@ export function resolveConfig(config: SidecarConfig): ResolvedSidecarConfig {
     ...config,
     mode: config.mode ?? 'full',
     peers: config.peers ?? [],
+    exits: config.exits ?? [],
     timeouts: {
       connectMs: config.timeouts?.connectMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
       requestMs: config.timeouts?.requestMs ?? DEFAULT_REQUEST_TIMEOUT_MS,
@@ -160,6 +171,24 @@ export const SIDECAR_SCHEMA = {
             description: 'mTLS ports of the peer; without it those of the policy snapshot are used.',
             items: address('`host:port`.'),
           },
+        },
+      },
+    },
+    exits: {
+      type: 'array',
+      maxItems: 256,
+      description: 'Destinations outside the mesh that this one calls on a port of their own.',
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['name', 'listen'],
+        properties: {
+          name: {
+            type: 'string',
+            pattern: '^[a-z0-9][a-z0-9.-]{0,62}$',
+            description: 'Name of the exit in the policy.',
+          },
+          listen: address('Local port for calls to it.'),
         },
       },
     },

@@ -3,7 +3,8 @@ import { connect } from 'node:net';
 import type { Logger } from 'pino';
 import { BehalfError } from '../errors/index.ts';
 import type { OwnIdentity } from '../identity/own/index.ts';
-import type { CallHooks, ConnectionRefusal, Peer } from './call/seam.ts';
+import type { RequestHead } from './call/head.ts';
+import type { CallHooks, ConnectionRefusal, Peer, Verdict } from './call/seam.ts';
 import type { AppConfig, EntryConfig, ResolvedSidecarConfig } from './config.ts';
 import { createEntryReader } from './listen/entry-from.ts';
 import { openTlsPort } from './listen/entry-tls.ts';
@@ -14,6 +15,7 @@ import type { RevokedPeers } from './listen/revoked-peers.ts';
 import type { UidGuard } from './listen/uid-guard.ts';
 import { parseAddress } from './wire/address.ts';
 import type { Line } from './wire/exchange.ts';
+import { createExitPool } from './wire/exit/pool.ts';
 import { createHttp1Line } from './wire/http1/client.ts';
 import { createAppH2Line } from './wire/http2/app-line.ts';
 import { createMeshPool } from './wire/mesh-pool.ts';
@@ -28,6 +30,7 @@ export interface DataPlane {
     readonly entry: string | null;
     readonly shared: string | null;
     readonly peers: Readonly<Record<string, string>>;
+    readonly exits: Readonly<Record<string, string>>;
   };
   close(): Promise<void>;
 }
@@ -62,11 +65,13 @@ export async function startDataPlane({
   const nowS = () => Date.now() / 1000;
   const { connectMs, requestMs } = config.timeouts;
   const pool = createMeshPool({ identity, endpointsOf, connectTimeoutMs: connectMs, nowS, revoked, log });
+  const exitPool = createExitPool({ connectTimeoutMs: connectMs });
   const app = config.app === undefined ? null : openAppLine(config.app, connectMs);
   const relay = createRelay({
     hooks,
     app,
     peerLine: pool.line,
+    exitLine: exitPool.line,
     requestTimeoutMs: requestMs,
     showInnerCodes: config.entry?.refusals === 'code',
     log,
@@ -77,12 +82,9 @@ export async function startDataPlane({
     return listener;
   };
 
-  function serveLocal(port: HeldPort, peer: Peer | null): string {
+  function serveLocal(port: HeldPort, judge: (head: RequestHead) => Verdict | Promise<Verdict>): string {
     const options = { port, kind: 'local' as const, guard, onRefused, log };
-    const listener = listenPlain({
-      ...options,
-      onRequest: (asker) => relay.carry(asker, () => hooks.onOutbound(asker.head, peer)),
-    });
+    const listener = listenPlain({ ...options, onRequest: (asker) => relay.carry(asker, () => judge(asker.head)) });
     return opened(listener).address;
   }
 
@@ -93,10 +95,13 @@ export async function startDataPlane({
     const addresses: Record<string, string> = {};
     for (const [i, peer] of peers.entries()) {
       const port = held.peers[i] ?? null;
-      if (port !== null) addresses[peer.name] = serveLocal(port, peer);
+      if (port !== null) addresses[peer.name] = serveLocal(port, (head) => hooks.onOutbound(head, peer));
     }
-    const shared = held.shared === null ? null : serveLocal(held.shared, null);
-    return { addresses: { mesh, entry, shared, peers: addresses }, close };
+    const exits: Record<string, string> = {};
+    for (const [i, { name }] of config.exits.entries())
+      exits[name] = serveLocal(held.exits[i] as HeldPort, (head) => hooks.onExit(head, name));
+    const shared = held.shared === null ? null : serveLocal(held.shared, (head) => hooks.onOutbound(head, null));
+    return { addresses: { mesh, entry, shared, peers: addresses, exits }, close };
   } catch (thrown) {
     await close();
     throw thrown;
@@ -132,6 +137,7 @@ export async function startDataPlane({
     await relay.drained(DRAIN_MS);
     relay.close();
     pool.close();
+    exitPool.close();
     app?.close();
     for (const listener of listeners) listener.destroy();
   }

@@ -32,7 +32,8 @@ import { createRunningCalls, revocationCode } from './call/streams.ts';
 import { createVerificationLimits } from './call/verification-limits.ts';
 import type { ResolvedSidecarConfig } from './config.ts';
 import { openExchangeStream } from './exchange/exchange-stream.ts';
-import { createNoRoots } from './exchange/no-authority.ts';
+import { createExitTokens, type ExitTokens } from './exchange/exit-tokens.ts';
+import { createNoExitTokens, createNoRoots } from './exchange/no-authority.ts';
 import { createRoots, type Roots } from './exchange/roots.ts';
 import type { RevokedPeers } from './listen/revoked-peers.ts';
 
@@ -84,7 +85,7 @@ export function startFullMode({
     ...(config.context?.traceId === true ? { traceIds: {} } : {}),
   });
   const settings = () => state.snapshot()?.snapshot.settings ?? null;
-  const { roots, closeRoots } = openRoots();
+  const { roots, exitTokens, closeRoots } = openRoots();
   const running = createRunningCalls({
     onFailure: (thrown) => log.error({ err: thrown }, 'a call could not be ended cleanly'),
     isSnapshotOver: () => nowS() > (state.snapshot()?.validUntilS ?? Number.POSITIVE_INFINITY),
@@ -111,6 +112,7 @@ export function startFullMode({
     decisions: createDecisionCache(),
     running,
     roots,
+    exitTokens,
     reporter,
     refusedCalls,
     clock: DEFAULT_CLOCK_RULE,
@@ -120,8 +122,9 @@ export function startFullMode({
     entry: createEntryEnvironment(config.entry, peerNamed, nowS()),
   };
 
-  function openRoots(): { roots: Roots; closeRoots: () => void } {
-    if (config.authorityAddress === undefined) return { roots: createNoRoots(), closeRoots: () => undefined };
+  function openRoots(): { roots: Roots; exitTokens: ExitTokens; closeRoots: () => void } {
+    if (config.authorityAddress === undefined)
+      return { roots: createNoRoots(), exitTokens: createNoExitTokens(), closeRoots: () => undefined };
     const expect =
       config.authorityId === undefined ? partId(identity.trustDomain, 'authority') : parseSpiffeId(config.authorityId);
     const client = connectService(tokenExchange, { address: config.authorityAddress, identity, expect, log });
@@ -133,6 +136,7 @@ export function startFullMode({
     });
     return {
       roots: made,
+      exitTokens: createExitTokens({ exchange, identity, nowS }),
       closeRoots() {
         stopFollowing();
         exchange.close();
@@ -147,11 +151,16 @@ export function startFullMode({
     const ended = running.revoke(revocation, source);
     contexts.revoke((delegation) => (revocationHits(revocation, source, delegation.revocable) ? code : null));
     roots.revoke(revocation, source);
+    exitTokens.revoke(revocation, source);
     env.chains.evictRevoked(revocation, source);
     env.links.clear();
     log.info({ kind: revocation.kind, source, ended }, 'revocation in force');
   });
-  const stopSnapshots = state.onSnapshot(() => running.rejudge());
+  const stopSnapshots = state.onSnapshot(() => {
+    // What they may say, and whether they are given at all, is the snapshot's.
+    exitTokens.clear();
+    running.rejudge();
+  });
   const stopBundles = identity.onChange((what) => {
     if (what !== 'bundle') return;
     env.chains.clear();
@@ -162,6 +171,7 @@ export function startFullMode({
     env.links.evictExpired(nowS());
     env.shares.evictExpired(nowS());
     roots.evictExpired(nowS());
+    exitTokens.evictExpired(nowS());
     env.hopWindow.forgetIdle(nowS());
   }, SWEEP_MS);
   sweeper.unref();

@@ -39,6 +39,7 @@ export interface SidecarReady {
   readonly shared: string | null;
   readonly localApi: string | null;
   readonly peers: Readonly<Record<string, string>>;
+  readonly exits: Readonly<Record<string, string>>;
   readonly workloadApi: string | null;
 }
 

@@ -14,6 +14,7 @@ import {
   decideExitToken,
   exitOfAudience,
   factsOfDelegation,
+  factsOfOwn,
   type SnapshotExit,
 } from '../../policy/index.ts';
 import type { Consents } from '../consent/consents.ts';
@@ -225,11 +226,7 @@ function ownBasis(
   const wit = verifyOwnWit(deps, order.subjectToken, caller, nowS);
   if (exit.own === null)
     throw new BehalfError('policy_denied', { workload: caller.id, why: 'the exit is not for own calls' });
-  return { sub: caller.id, facts: ownFacts(caller.id, exit.own), delegation: null, endS: wit.exp };
-}
-
-function ownFacts(me: SpiffeId, scopes: readonly string[]): DelegationFacts {
-  return { subject: me, client: '', consent: '', purpose: '', scopes, details: [], actors: [me], depth: 0, own: true };
+  return { sub: caller.id, facts: factsOfOwn(caller.id, exit.own), delegation: null, endS: wit.exp };
 }
 
 /** Who acts now is outermost, who acted before within. `actors` may name the holder itself, at the entry. */

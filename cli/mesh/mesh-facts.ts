@@ -40,7 +40,7 @@ function authorityFacts(
 }
 
 function serviceFacts(paths: MeshPaths, service: ServicePlan): MeshService {
-  const { name, id, calls, entry } = service;
+  const { name, id, calls, exits = [], entry } = service;
   const url = (listener: string): string => `http://${paths.port(`${name}/${listener}`)}`;
   return {
     name,
@@ -50,6 +50,7 @@ function serviceFacts(paths: MeshPaths, service: ServicePlan): MeshService {
     shared: url('shared'),
     entry: entry === undefined ? null : url('entry'),
     peers: Object.fromEntries(calls.map((peer) => [peer, url(`to/${peer}`)])),
+    exits: Object.fromEntries(exits.map((exit) => [exit, url(`exit/${exit}`)])),
     app: appAddress(paths, service),
   };
 }

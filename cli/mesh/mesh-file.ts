@@ -17,6 +17,8 @@ export interface MeshService {
   readonly entry: string | null;
   /** Local ports for calls, URLs by the peer's name. */
   readonly peers: Readonly<Record<string, string>>;
+  /** Local ports for calls to destinations outside the mesh, URLs by the exit's name. */
+  readonly exits: Readonly<Record<string, string>>;
   /** Where the service itself listens; null where there is none. */
   readonly app: string | null;
 }

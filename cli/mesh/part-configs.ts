@@ -42,7 +42,7 @@ function serviceNamed(plan: MeshPlan, name: string, wantedBy: string): ServicePl
 
 export function sidecarConfig(paths: MeshPaths, plan: MeshPlan, service: ServicePlan): SidecarConfig {
   const { dir, port } = paths;
-  const { name, id, entry, allowedUid } = service;
+  const { name, id, entry, allowedUid, exits = [] } = service;
   const address = appAddress(paths, service);
   return {
     trust: trustOf(paths, plan, name),
@@ -66,6 +66,9 @@ export function sidecarConfig(paths: MeshPaths, plan: MeshPlan, service: Service
         ...(plan.mode === 'mtls' ? { endpoints: [port(`${peer}/mesh`)] } : {}),
       };
     }),
+    ...(exits.length === 0
+      ? {}
+      : { exits: exits.map((exit) => ({ name: exit, listen: port(`${name}/exit/${exit}`) })) }),
     ...(entry === undefined ? {} : { entry: { ...entry, listen: port(`${name}/entry`) } }),
     ...(service.traceId === undefined ? {} : { context: { traceId: service.traceId } }),
     ...(allowedUid === undefined ? {} : { allowedUid }),

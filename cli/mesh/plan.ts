@@ -18,6 +18,8 @@ export interface ProgramPorts {
   readonly localApi: string;
   readonly shared: string;
   readonly peers: Readonly<Record<string, string>>;
+  /** Of destinations outside the mesh, by name. */
+  readonly exits: Readonly<Record<string, string>>;
 }
 
 export interface ServicePlan {
@@ -29,6 +31,8 @@ export interface ServicePlan {
   readonly program?: (ports: ProgramPorts) => ServiceProgram;
   /** Names of the services that it calls. */
   readonly calls: readonly string[];
+  /** Names of the destinations outside the mesh that it calls. */
+  readonly exits?: readonly string[];
   /** `listen` is a loopback address that a person chose; a free port without it. */
   readonly entry?: { readonly listen?: string; readonly forward?: string; readonly refusals?: 'code' | 'hidden' };
   /** Its calls may also find their request by trace id. */

@@ -50,13 +50,14 @@ function portOf(address: string): number {
 }
 
 function listenersOf(plan: MeshPlan): string[] {
-  const ofService = plan.services.flatMap(({ name, program, entry, calls }) => [
+  const ofService = plan.services.flatMap(({ name, program, entry, calls, exits = [] }) => [
     `${name}/mesh`,
     `${name}/local-api`,
     `${name}/shared`,
     ...(program === undefined ? [] : [`${name}/app`]),
     ...(entry === undefined ? [] : [`${name}/entry`]),
     ...calls.map((peer) => `${name}/to/${peer}`),
+    ...exits.map((exit) => `${name}/exit/${exit}`),
   ]);
   return ['ca', 'collector', 'authority', 'authority/http', ...ofService];
 }

@@ -35,15 +35,18 @@ export async function startProgram(
   nodeArgs: readonly string[],
   service: ServicePlan,
 ): Promise<Child> {
-  const { name, calls, program } = service;
+  const { name, calls, exits = [], program } = service;
   const { port } = paths;
   const listen = port(`${name}/app`);
   const localApi = `http://${port(`${name}/local-api`)}`;
   const shared = `http://${port(`${name}/shared`)}`;
   const peers = Object.fromEntries(calls.map((peer) => [peer, `http://${port(`${name}/to/${peer}`)}`]));
-  const { command, args, environment, cwd, uid } = program!({ listen, localApi, shared, peers });
+  const outside = Object.fromEntries(exits.map((exit) => [exit, `http://${port(`${name}/exit/${exit}`)}`]));
+  const { command, args, environment, cwd, uid } = program!({ listen, localApi, shared, peers, exits: outside });
   // Where a context may go: `propagate/` reads it.
-  const sidecarPorts = [...Object.values(peers), shared, localApi].map((url) => new URL(url).port).join(',');
+  const sidecarPorts = [...Object.values(peers), ...Object.values(outside), shared, localApi]
+    .map((url) => new URL(url).port)
+    .join(',');
   return children.start({
     name,
     command,

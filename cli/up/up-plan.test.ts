@@ -50,19 +50,21 @@ test('who calls whom comes from the policy', () => {
   ]);
 });
 
-test('a service learns its port and the local port of each service that it calls', () => {
+test('a service learns its port and the local port of each service and destination outside that it calls', () => {
   const [desk] = readUpPlan(join(folder, 'behalf.yaml')).services;
   const { command, environment } = desk!.program!({
     listen: '127.0.0.1:1',
     localApi: 'http://127.0.0.1:2',
     shared: 'http://127.0.0.1:3',
     peers: { archive: 'http://127.0.0.1:4' },
+    exits: { bank: 'http://127.0.0.1:5' },
   });
   expect(command).toBe(process.execPath);
   expect(environment).toEqual({
     PORT: '1',
     BEHALF_LOCAL_API_URL: 'http://127.0.0.1:2',
     ARCHIVE_URL: 'http://127.0.0.1:4',
+    BANK_URL: 'http://127.0.0.1:5',
   });
 });
 

@@ -41,7 +41,9 @@ export function readUpPlan(file: string, adapt: AdaptService = (_name, service) 
     }
     const calls = mesh.edges.filter(({ from }) => nameOf(from) === name).map(({ to }) => nameOf(to));
     const known = calls.filter((peer) => Object.hasOwn(up.services, peer));
-    return servicePlan(name, id, adapt(name, given), [...new Set(known)], folder);
+    const exits = mesh.exits.filter(({ from }) => from.some((caller) => nameOf(caller) === name));
+    const names = { calls: [...new Set(known)], exits: exits.map((exit) => exit.name) };
+    return servicePlan(name, id, adapt(name, given), names, folder);
   });
   return {
     trustDomain: mesh.trustDomain,
@@ -56,7 +58,7 @@ function servicePlan(
   name: string,
   id: SpiffeId,
   service: UpService,
-  calls: readonly string[],
+  { calls, exits }: { readonly calls: readonly string[]; readonly exits: readonly string[] },
   folder: string,
 ): ServicePlan {
   const { app, protocol = 'http1', entry = false, forward, uid } = service;
@@ -65,6 +67,7 @@ function servicePlan(
     id,
     protocol,
     calls,
+    ...(exits.length === 0 ? {} : { exits }),
     ...(app === undefined ? {} : { address: app }),
     ...(service.command === undefined ? {} : { program: (ports: ProgramPorts) => programOf(service, ports, folder) }),
     ...(entry !== false || forward !== undefined
@@ -84,7 +87,7 @@ function servicePlan(
 /** A service that the supervisor runs is told where to listen and where its sidecar takes calls, and nothing of the mesh. */
 function programOf({ command, environment = {}, uid }: UpService, ports: ProgramPorts, folder: string): ServiceProgram {
   const [program, ...args] = command!;
-  const peers = Object.entries(ports.peers).map(([peer, url]) => [
+  const peers = Object.entries({ ...ports.exits, ...ports.peers }).map(([peer, url]) => [
     `${peer.replaceAll(/[^a-z0-9]+/gi, '_').toUpperCase()}_URL`,
     url,
   ]);

@@ -129,7 +129,11 @@ export function narrowOver(edge: SnapshotEdge, scopes: readonly string[]): reado
 }
 
 /** Whether an app may name its request in this way on that edge; what named none is not judged here. */
-export function allowsContext({ snapshot }: CompiledSnapshot, edge: SnapshotEdge, way: ContextWay): boolean {
+export function allowsContext(
+  { snapshot }: CompiledSnapshot,
+  edge: Pick<SnapshotEdge, 'min_context'>,
+  way: ContextWay,
+): boolean {
   const least = edge.min_context ?? snapshot.settings.min_context;
   return CONTEXT_WAYS.indexOf(way) <= CONTEXT_WAYS.indexOf(least);
 }

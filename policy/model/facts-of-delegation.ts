@@ -1,5 +1,6 @@
 /** What a verified delegation gives a decision. */
 import type { Delegation } from '../../delegation/index.ts';
+import type { SpiffeId } from '../../identity/index.ts';
 import type { DelegationFacts } from './entities.ts';
 
 /** The facts of a request that came in with no credential, by a public route: nobody's. */
@@ -27,5 +28,20 @@ export function factsOfDelegation(delegation: Delegation): DelegationFacts {
     depth: delegation.depth,
     own: delegation.sub.startsWith('spiffe://'),
     details: [...new Set((delegation.authorizationDetails ?? []).map(({ type }) => type))],
+  };
+}
+
+/** The facts of a workload's own authority where no root stands for it, as at an exit. */
+export function factsOfOwn(me: SpiffeId, scopes: readonly string[]): DelegationFacts {
+  return {
+    subject: me,
+    client: '',
+    consent: '',
+    purpose: '',
+    scopes,
+    details: [],
+    actors: [me],
+    depth: 0,
+    own: true,
   };
 }

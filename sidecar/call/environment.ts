@@ -1,6 +1,13 @@
 /** What the steps of a call work with: the sidecar's own standing, the mesh's state, its caches and counters. */
 import type { Reporter } from '../../audit/report/index.ts';
-import type { ChainCache, HopMinter, HopWindow, OnceStore, VerifiedRoot } from '../../delegation/index.ts';
+import type {
+  ChainCache,
+  HopMinter,
+  HopWindow,
+  OnceStore,
+  VerifiedChain,
+  VerifiedRoot,
+} from '../../delegation/index.ts';
 import type { ProofMemory, VerifiedProof } from '../../identity/dpop/index.ts';
 import type { ClockRule, SpiffeId } from '../../identity/index.ts';
 import type { OwnIdentity } from '../../identity/own/own-identity.ts';
@@ -33,6 +40,7 @@ export interface CallEnvironment {
   readonly decisions: DecisionCache;
   readonly running: RunningCalls;
   readonly roots: RootSource;
+  readonly exitTokens: ExitTokenSource;
   readonly reporter: Reporter;
   /** Says which refusals of an entry are written one by one; the others it has counted. */
   readonly refusedCalls: Pick<RefusedConnections, 'admits'>;
@@ -93,4 +101,25 @@ export interface RootSource {
   /** @throws {BehalfError} `entry_token_invalid` and what else the authority refuses with, `upstream_unavailable` */
   forCredential(shown: ShownCredential, order: RootOrder): Promise<VerifiedRoot> | VerifiedRoot;
   forOwn(to: SpiffeId, scopes: readonly string[], fresh: boolean): Promise<VerifiedRoot> | VerifiedRoot;
+}
+
+/** What a token for the outside is asked for. */
+export interface ExitTokenOrder {
+  /** Null for the workload's own authority. */
+  readonly parent: VerifiedRoot | VerifiedChain | null;
+  readonly audience: string;
+  /** The mesh's scopes that go on. */
+  readonly scopes: readonly string[];
+}
+
+export interface ExitToken {
+  readonly compact: string;
+  readonly jti: string;
+  readonly expS: number;
+}
+
+/** Tokens for audiences outside the mesh, from the authority. */
+export interface ExitTokenSource {
+  /** @throws {BehalfError} what the authority refuses with, `upstream_unavailable`, `upstream_timeout`, `overloaded` */
+  get(order: ExitTokenOrder): Promise<ExitToken> | ExitToken;
 }

@@ -6,6 +6,7 @@ import { hopEndEvent, hopEvent } from '../report/hop-record.ts';
 import { carriedInTrailers } from './carried.ts';
 import { judgeEntry } from './entry.ts';
 import type { CallEnvironment } from './environment.ts';
+import { exitMeant, judgeExit } from './exit.ts';
 import { type AnswerHead, fieldOf, type HeaderList } from './head.ts';
 import { judgeInbound } from './inbound.ts';
 import type { MeshCall } from './mesh-call.ts';
@@ -16,7 +17,11 @@ import type { Answered, Call, CallHooks, Ended, SendFacts, Verdict } from './sea
 export function createCallHooks(env: CallEnvironment): CallHooks {
   return {
     onInbound: (head, peer) => started(env, judgeInbound(env, head, peer)),
-    onOutbound: async (head, peer) => started(env, await judgeOutbound(env, head, peer)),
+    async onOutbound(head, peer) {
+      const exit = peer === null ? exitMeant(env, head.authority) : null;
+      return started(env, await (exit === null ? judgeOutbound(env, head, peer) : judgeExit(env, head, exit)));
+    },
+    onExit: async (head, exit) => started(env, await judgeExit(env, head, exit)),
     onEntry: async (head, from) => started(env, await judgeEntry(env, head, from)),
     onSend: (call, connection) => sendFields(env, call as MeshCall, connection),
     answerFields(call) {

@@ -73,6 +73,13 @@ export function createMtlsHooks(env: MtlsEnvironment): CallHooks {
       const authority = to === null ? head.authority : peer.name;
       return { kind: 'forward', call, target: { kind: 'peer', peer }, head: { ...strip(head), authority } };
     },
+    onExit(head, exit) {
+      const { method, protocol } = head;
+      const record = newHopRecord({ side: 'SIDE_EXIT', caller: env.me, callee: '', method, protocol, hop: newHop() });
+      record.exit = exit;
+      const call = newMeshCall('app', record, env.nowS());
+      return { kind: 'refuse', call, error: new BehalfError('policy_denied', { why: 'mode mtls has no exits' }) };
+    },
     onEntry(head) {
       const { method, protocol } = head;
       const record = newHopRecord({ side: 'SIDE_ENTRY', caller: '', callee: env.me, method, protocol, hop: newHop() });

@@ -64,8 +64,23 @@ export interface Peer {
   readonly endpoints: readonly string[] | null;
 }
 
+/** A destination outside the mesh, as the policy has it: where it is, and what proves that it is it. */
+export interface ExitTarget {
+  readonly name: string;
+  /** Host (no brackets) and port to connect to, and the authority (RFC 3986 section 3.2) that requests name. */
+  readonly host: string;
+  readonly port: number;
+  readonly authority: string;
+  /** Null for an origin without TLS. `ca` in PEM, null for those of the machine; `serverName` null for the host. */
+  readonly tls: { readonly ca: string | null; readonly serverName: string | null } | null;
+  readonly privateAddresses: boolean;
+}
+
 /** Where a call goes on to. */
-export type Target = { readonly kind: 'app' } | { readonly kind: 'peer'; readonly peer: Peer };
+export type Target =
+  | { readonly kind: 'app' }
+  | { readonly kind: 'peer'; readonly peer: Peer }
+  | { readonly kind: 'exit'; readonly exit: ExitTarget };
 
 /** Who is told of a refusal: peers get `Delegation-Error`, clients outside may get less than the code. */
 export type Audience = 'mesh' | 'app' | 'outside';
@@ -128,6 +143,8 @@ export interface CallHooks {
   onInbound(head: RequestHead, peer: PeerFacts): Verdict | Promise<Verdict>;
   /** A call of the own app; `peer` is null on the shared port, where the head's authority names it. */
   onOutbound(head: RequestHead, peer: Peer | null): Verdict | Promise<Verdict>;
+  /** A call of the own app on the port of an exit. */
+  onExit(head: RequestHead, exit: string): Verdict | Promise<Verdict>;
   /** A request from outside the mesh. */
   onEntry(head: RequestHead, from: EntryFrom): Verdict | Promise<Verdict>;
   /** Fields for one attempt on one connection. @throws BehalfError: the call is refused with its code */

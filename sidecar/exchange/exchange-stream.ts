@@ -7,7 +7,12 @@ import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { BehalfError, isErrorCode } from '../../errors/index.ts';
 import { errorOfCall, type ServiceClient } from '../../identity/mtls/index.ts';
-import type { ExchangeRequest, ExchangeResponse, TokenExchange } from '../../proto/behalf/authority/v1/authority.ts';
+import type {
+  ExchangeRequest,
+  ExchangeResponse,
+  Issued,
+  TokenExchange,
+} from '../../proto/behalf/authority/v1/authority.ts';
 import type { Sent } from '../../proto/service.ts';
 
 /** Exchanges waiting at once; the answer beyond it is `overloaded`. */
@@ -24,6 +29,11 @@ export interface ExchangeStream {
    * @throws {BehalfError} the authority's own codes, `upstream_unavailable`, `upstream_timeout`, `overloaded`
    */
   exchange(order: ExchangeOrder): Promise<string>;
+  /**
+   * Gives a token for the audience outside that the order names.
+   * @throws {BehalfError} as `exchange`
+   */
+  exchangeOut(order: ExchangeOrder): Promise<Issued>;
   /** New exchanges take a new stream; what was asked on the old one is still answered there. */
   renew(): void;
   close(): void;
@@ -34,7 +44,7 @@ interface Pending {
   readonly askedMs: number;
   tries: number;
   on: Stream | null;
-  resolve(root: string): void;
+  resolve(issued: Issued): void;
   reject(error: BehalfError): void;
 }
 
@@ -71,7 +81,7 @@ export function openExchangeStream(client: ServiceClient<TokenExchange>, log: Lo
     const waiting = pending.get(id);
     if (waiting === undefined) return;
     pending.delete(id);
-    if (issued) waiting.resolve(issued.txnToken);
+    if (issued) waiting.resolve(issued);
     else waiting.reject(refusalError(refusal?.code ?? '', refusal?.oauthError ?? ''));
   }
 
@@ -104,13 +114,16 @@ export function openExchangeStream(client: ServiceClient<TokenExchange>, log: Lo
   const sweeper = setInterval(sweep, SWEEP_MS);
   sweeper.unref();
 
+  function issuedFor(order: ExchangeOrder): Promise<Issued> {
+    if (pending.size >= MAX_PENDING) return Promise.reject(new BehalfError('overloaded', { waiting: pending.size }));
+    return new Promise((resolve, reject) =>
+      ask({ order, askedMs: performance.now(), tries: 0, on: null, resolve, reject }),
+    );
+  }
+
   return {
-    exchange(order) {
-      if (pending.size >= MAX_PENDING) return Promise.reject(new BehalfError('overloaded', { waiting: pending.size }));
-      return new Promise((resolve, reject) =>
-        ask({ order, askedMs: performance.now(), tries: 0, on: null, resolve, reject }),
-      );
-    },
+    exchange: async (order) => (await issuedFor(order)).txnToken,
+    exchangeOut: issuedFor,
     renew() {
       stream?.end();
       stream = null;

@@ -1,10 +1,9 @@
 /** A sidecar without an authority: what would need a root is refused. */
 import { BehalfError } from '../../errors/index.ts';
+import type { ExitTokens } from './exit-tokens.ts';
 import type { Roots } from './roots.ts';
 
 export function createNoRoots(): Roots {
-  const refuse = () =>
-    Promise.reject(new BehalfError('upstream_unavailable', { to: 'authority', why: 'none is configured' }));
   return {
     forCredential: refuse,
     forOwn: refuse,
@@ -12,4 +11,12 @@ export function createNoRoots(): Roots {
     clear: () => undefined,
     evictExpired: () => undefined,
   };
+}
+
+export function createNoExitTokens(): ExitTokens {
+  return { get: refuse, revoke: () => undefined, clear: () => undefined, evictExpired: () => undefined };
+}
+
+function refuse(): Promise<never> {
+  return Promise.reject(new BehalfError('upstream_unavailable', { to: 'authority', why: 'none is configured' }));
 }

@@ -38,8 +38,6 @@ beforeEach(() => {
         asked.push(order);
         return answer(order);
       },
-      renew: () => undefined,
-      close: () => undefined,
     },
     identity,
     nowS: () => now,

@@ -33,7 +33,7 @@ export interface Roots extends RootSource {
 }
 
 export interface RootsOptions {
-  readonly exchange: ExchangeStream;
+  readonly exchange: Pick<ExchangeStream, 'exchange'>;
   readonly identity: OwnIdentity;
   readonly nowS: () => number;
   /** Longest reuse in seconds; 0 for none. */

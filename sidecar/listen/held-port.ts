@@ -32,6 +32,8 @@ export interface HeldPort extends ServedPort {
 export interface HeldPorts {
   /** As the configuration lists the peers; null for one without a port of its own. */
   readonly peers: readonly (HeldPort | null)[];
+  /** As the configuration lists the exits. */
+  readonly exits: readonly HeldPort[];
   readonly shared: HeldPort | null;
   takeRefused(): readonly string[];
   close(): void;
@@ -47,24 +49,31 @@ interface HoldOptions {
  * @throws {BehalfError} `port_in_use`, `config_invalid`
  */
 export async function holdAppPorts(
-  { peers, shared }: Pick<ResolvedSidecarConfig, 'peers' | 'shared'>,
+  { peers, exits, shared }: Pick<ResolvedSidecarConfig, 'peers' | 'exits' | 'shared'>,
   options: HoldOptions,
 ): Promise<HeldPorts> {
   const open: HeldPort[] = [];
   const close = (): void => {
     for (const port of open) port.close();
   };
-  const hold = async (listen: string | undefined): Promise<HeldPort | null> => {
-    if (listen === undefined) return null;
+  const hold = async (listen: string): Promise<HeldPort> => {
     const port = await holdPort(listen, options);
     open.push(port);
     return port;
   };
   try {
     const ofPeers: (HeldPort | null)[] = [];
-    for (const { listen } of peers) ofPeers.push(await hold(listen));
+    for (const { listen } of peers) ofPeers.push(listen === undefined ? null : await hold(listen));
+    const ofExits: HeldPort[] = [];
+    for (const { listen } of exits) ofExits.push(await hold(listen));
     const takeRefused = (): readonly string[] => open.flatMap((port) => port.takeRefused());
-    return { peers: ofPeers, shared: await hold(shared?.listen), takeRefused, close };
+    return {
+      peers: ofPeers,
+      exits: ofExits,
+      shared: shared === undefined ? null : await hold(shared.listen),
+      takeRefused,
+      close,
+    };
   } catch (thrown) {
     close();
     throw thrown;

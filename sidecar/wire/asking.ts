@@ -2,9 +2,9 @@
  * The first phase of a call in the relay: the request goes to the app or to a peer, again on another connection where the one
  * before certainly did nothing with it, until there is an answer's head. What becomes of that is `answering.ts`'s.
  */
-import { BehalfError } from '../../errors/index.ts';
+import { BehalfError, isErrorCode } from '../../errors/index.ts';
 import type { RequestHead } from '../call/head.ts';
-import type { CallHooks, Peer, SendFacts, Target } from '../call/seam.ts';
+import type { CallHooks, ExitTarget, Peer, SendFacts, Target } from '../call/seam.ts';
 import type { Answer, Line, NoAnswer } from './exchange.ts';
 import { headBytes, MAX_MESH_HEAD_BYTES } from './fields.ts';
 import type { Running } from './running.ts';
@@ -22,6 +22,8 @@ export interface AskingOptions {
   readonly app: Line | null;
   /** @throws BehalfError `upstream_unavailable`, `peer_untrusted`, `overloaded` */
   peerLine(peer: Peer): Promise<PeerLine> | PeerLine;
+  /** @throws BehalfError `exit_untrusted`, `exit_address_refused`, `upstream_unavailable`, `overloaded` */
+  exitLine(exit: ExitTarget): Promise<Line>;
   readonly showInnerCodes: boolean;
 }
 
@@ -30,7 +32,7 @@ export interface Asking {
   ask(run: Running, head: RequestHead, target: Target): Promise<Answer>;
 }
 
-export function createAsking({ hooks, app, peerLine, showInnerCodes }: AskingOptions): Asking {
+export function createAsking({ hooks, app, peerLine, exitLine, showInnerCodes }: AskingOptions): Asking {
   async function askApp(run: Running, head: RequestHead): Promise<Answer> {
     if (app === null) throw new BehalfError('upstream_unavailable', { why: 'no app is configured' });
     let answer = await attempt(run, app, head);
@@ -53,6 +55,22 @@ export function createAsking({ hooks, app, peerLine, showInnerCodes }: AskingOpt
       if (!mayRepeat(run, answer)) break;
     }
     throw new BehalfError('upstream_unavailable', { to: peer.name, why: last?.why ?? '' });
+  }
+
+  /** What the head carries is for this destination alone, so that a further attempt needs no other. */
+  async function askExit(run: Running, head: RequestHead, exit: ExitTarget): Promise<Answer> {
+    let last: NoAnswer | null = null;
+    for (let n = 0; n < MAX_ATTEMPTS; n += 1) {
+      const line = await exitLine(exit);
+      if (run.ending !== null) throw run.ending;
+      const answer = await attempt(run, line, head);
+      if (answer.kind === 'answer') return answer;
+      last = answer;
+      if (!mayRepeat(run, answer)) break;
+    }
+    const why = last?.why ?? '';
+    // A further connection did not prove what the first did: `why` is then its code.
+    throw new BehalfError(isErrorCode(why) ? why : 'upstream_unavailable', { to: exit.name, why });
   }
 
   function attempt(run: Running, line: Line, head: RequestHead): Promise<Answer | NoAnswer> {
@@ -83,6 +101,17 @@ export function createAsking({ hooks, app, peerLine, showInnerCodes }: AskingOpt
   }
 
   return {
-    ask: (run, head, target) => (target.kind === 'app' ? askApp(run, head) : askPeer(run, head, target.peer)),
+    ask(run, head, target) {
+      switch (target.kind) {
+        case 'app':
+          return askApp(run, head);
+        case 'peer':
+          return askPeer(run, head, target.peer);
+        case 'exit':
+          return askExit(run, head, target.exit);
+        default:
+          return target satisfies never;
+      }
+    },
   };
 }

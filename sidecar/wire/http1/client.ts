@@ -34,6 +34,11 @@ export function createHttp1Line(address: AppAddress, connectTimeoutMs: number): 
   };
 }
 
+/** The same over connections that another makes: the agent gives them out connected. */
+export function createHttp1LineOver(agent: http.Agent, { host, port }: { host: string; port: number }): Line {
+  return { ask: (head, hasBody) => ask(head, hasBody, agent, { host, port }, 0) };
+}
+
 function ask(
   head: RequestHead,
   hasBody: boolean,

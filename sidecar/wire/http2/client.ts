@@ -37,6 +37,7 @@ export function openHttp2Line(
   authority: string,
   events: { onUnusable(): void; onClose(): void },
   clock: PeerClock | null = null,
+  scheme: 'http' | 'https' = 'http',
 ): Http2Line {
   const session = http2.connect(`http://${authority}`, {
     createConnection: () => socket,
@@ -81,8 +82,8 @@ export function openHttp2Line(
     ask(head, hasBody) {
       load += 1;
       if (head.protocol === WEBSOCKET)
-        return askOnceTold(session, told, () => ask(session, head, true, onAskedClosed), onAskedClosed);
-      return ask(session, head, hasBody, onAskedClosed);
+        return askOnceTold(session, told, () => ask(session, { head, scheme }, true, onAskedClosed), onAskedClosed);
+      return ask(session, { head, scheme }, hasBody, onAskedClosed);
     },
     usable: () => !draining && !session.closed && !session.destroyed,
     load: () => load,
@@ -91,14 +92,19 @@ export function openHttp2Line(
   };
 }
 
-function ask(session: http2.ClientHttp2Session, head: RequestHead, hasBody: boolean, onClosed: () => void): Asked {
+function ask(
+  session: http2.ClientHttp2Session,
+  { head, scheme }: { readonly head: RequestHead; readonly scheme: string },
+  hasBody: boolean,
+  onClosed: () => void,
+): Asked {
   const isWebSocket = head.protocol === WEBSOCKET;
   const list = neverIndexed([
     ':method',
     isWebSocket ? 'CONNECT' : head.method,
     ...(isWebSocket ? [':protocol', WEBSOCKET] : []),
     ':scheme',
-    'http',
+    scheme,
     ':authority',
     head.authority,
     ':path',
