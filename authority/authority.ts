@@ -37,6 +37,8 @@ import { createBrowserSessions } from './sign-in/browser-sessions.ts';
 import { createSignInLimits } from './sign-in/sign-in-limits.ts';
 import type { Database } from './store/database.ts';
 import { createOAuthStore } from './store/oauth-adapter.ts';
+import type { UpstreamIssuerConfig } from './upstream/config.ts';
+import { createPresentedTokens } from './upstream/upstream-tokens.ts';
 
 export interface AuthorityDeps {
   readonly issuer: string;
@@ -44,6 +46,8 @@ export interface AuthorityDeps {
   readonly clients: readonly ClientConfig[];
   readonly accounts: readonly AccountConfig[];
   readonly accessTokenTtlS?: number | undefined;
+  /** Other issuers whose access tokens are taken. */
+  readonly upstreamIssuers?: readonly UpstreamIssuerConfig[] | undefined;
   /** Addresses and networks of the proxies before the HTTP port. */
   readonly trustedProxies?: readonly string[] | undefined;
   /** Opened by the caller, closed by `close`. */
@@ -94,7 +98,10 @@ export interface Authority {
  */
 export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
   const { issuer, trustDomain, database, keys, clock, log, record, peerOf } = deps;
-  checkNames(deps.clients);
+  const upstreamIssuers = deps.upstreamIssuers ?? [];
+  const upstreamClients = upstreamIssuers.flatMap(({ clients }) => clients);
+  checkNames([...deps.clients, ...upstreamClients]);
+  checkAccounts(deps.accounts, upstreamIssuers);
   const audience = accessAudience(trustDomain);
   const accounts = await openAccounts(database, deps.accounts, keys.secretFor('pseudonyms'));
   const subjectOf = (account: string): string => accounts.pseudonymOf(account, 'mesh');
@@ -128,6 +135,15 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     clock,
   });
   const tokens = createAccessTokens({ issuer, audience, keys, oauth, clock });
+  const presented = createPresentedTokens({
+    issuers: upstreamIssuers,
+    own: tokens,
+    accounts,
+    consents,
+    changes,
+    oauth,
+    clock,
+  });
   const sessions = createBrowserSessions(database, clock);
   const clientNames = new Map(deps.clients.map(({ id, name }) => [id, name]));
 
@@ -148,15 +164,14 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
   effects.holdAnswers(provider);
 
   const stands = (account: string, clientId: string): boolean =>
-    accounts.isActive(account) &&
-    clientNames.has(clientId) &&
+    ((accounts.isActive(account) && clientNames.has(clientId)) || presented.knows(account, clientId)) &&
     !bans.has('sub', subjectOf(account)) &&
     !bans.has('client', clientId);
   const exchange = createExchange({
     issuer,
     audience: defaultAudience(trustDomain),
     keys,
-    tokens,
+    tokens: presented,
     consents,
     details,
     transaction: database.transaction,
@@ -205,7 +220,7 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     changes,
     forms: createFormTokens(keys.secretFor('form'), new URL(issuer).origin),
     snapshot: deps.snapshot,
-    clientName: (id) => clientNames.get(id) ?? id,
+    clientName: (id) => clientNames.get(id) ?? upstreamClients.find((client) => client.id === id)?.name ?? id,
     audience,
     secure,
     addressOf: createAddressOf(deps.trustedProxies ?? []),
@@ -235,7 +250,15 @@ function accessAudience(trustDomain: TrustDomain): string {
   return `spiffe://${trustDomain}/behalf/mesh`;
 }
 
-function checkNames(clients: readonly ClientConfig[]): void {
+/** Nobody may have a password for the account of another issuer's user. */
+function checkAccounts(accounts: readonly AccountConfig[], issuers: readonly UpstreamIssuerConfig[]): void {
+  for (const { name } of accounts) {
+    if (issuers.some(({ issuer }) => name.startsWith(`${issuer}#`)))
+      throw new BehalfError('config_invalid', { account: name, why: 'its name is that of another issuer’s user' });
+  }
+}
+
+function checkNames(clients: readonly Pick<ClientConfig, 'id'>[]): void {
   const seen = new Set<string>();
   for (const { id } of clients) {
     // Workloads are clients under their SPIFFE IDs; a configured client may not pass for one.

@@ -3,6 +3,7 @@ import { IDENTITY_PROPERTIES, type IdentityConfig } from '../identity/own/config
 import { DEFAULT_ROOT_KEY_LIFE_S, ROOT_KEY_LEAD_S } from './keys/root-keys.ts';
 import type { ClientConfig } from './oauth/clients.ts';
 import type { AccountConfig } from './sign-in/accounts.ts';
+import { UPSTREAM_ISSUERS_SCHEMA, type UpstreamIssuerConfig } from './upstream/config.ts';
 
 export interface AuthorityConfig extends IdentityConfig {
   readonly passphraseFile: string;
@@ -17,6 +18,7 @@ export interface AuthorityConfig extends IdentityConfig {
   readonly collectorAddress: string;
   readonly accounts: readonly AccountConfig[];
   readonly clients: readonly ClientConfig[];
+  readonly upstreamIssuers?: readonly UpstreamIssuerConfig[];
   readonly accessTokenTtlS?: number;
   readonly rootKeyLifeS?: number;
   readonly devMode?: boolean;
@@ -140,6 +142,7 @@ export const AUTHORITY_SCHEMA = {
       description: 'Applications that ask users for consent.',
       items: CLIENT_SCHEMA,
     },
+    upstreamIssuers: UPSTREAM_ISSUERS_SCHEMA,
     accessTokenTtlS: {
       type: 'integer',
       minimum: 60,

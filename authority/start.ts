@@ -119,6 +119,7 @@ async function open(
     clients: config.clients,
     accounts: config.accounts,
     accessTokenTtlS: config.accessTokenTtlS,
+    upstreamIssuers: config.upstreamIssuers,
     trustedProxies: config.http.trustedProxies,
     database,
     keys,

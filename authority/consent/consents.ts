@@ -46,6 +46,9 @@ export interface ConsentGiven {
   readonly grantId: string;
   /** What that grant allows in detail (RFC 9396). Of the grant alone: what earlier ones of the consent allow stays as it is. */
   readonly details: readonly AuthorizationDetail[];
+  /** Who agreed, where that was not the user, and why. */
+  readonly by?: string;
+  readonly reason?: string;
 }
 
 /** A change that was made: what the consent is now, and the entry of its history. */
@@ -70,6 +73,8 @@ export interface Consents {
   expireDue(): Changed[];
   get(id: string): Consent | null;
   ofGrant(grantId: string): Consent | null;
+  /** The OAuth grants that rest on it, oldest first. */
+  grantsOf(id: string): readonly string[];
   list(account: string | null): Consent[];
   history(id: string): HashedChange[];
   /** Changes that are not on record in the mesh's log yet, oldest first. */
@@ -99,7 +104,7 @@ export function createConsents({ database, oauth, revocations, details, clock }:
     `SELECT ${COLUMNS} FROM consent WHERE account = ? AND client_id = ? AND purpose = ? AND state = 'active' AND until_s > ?`,
   );
   const selectOfGrant = sql.prepare('SELECT consent FROM consent_grant WHERE grant_id = ?');
-  const selectGrants = sql.prepare('SELECT grant_id FROM consent_grant WHERE consent = ?');
+  const selectGrants = sql.prepare('SELECT grant_id FROM consent_grant WHERE consent = ? ORDER BY rowid');
   const selectAll = sql.prepare(
     `SELECT ${COLUMNS} FROM consent WHERE ? IS NULL OR account = ? ORDER BY from_s DESC LIMIT ${MAX_LISTED}`,
   );
@@ -157,6 +162,7 @@ export function createConsents({ database, oauth, revocations, details, clock }:
 
   return {
     get,
+    grantsOf,
     ofGrant: (grantId) => {
       const id = selectOfGrant.get(grantId)?.['consent'];
       return id === undefined ? null : get(String(id));
@@ -175,7 +181,7 @@ export function createConsents({ database, oauth, revocations, details, clock }:
     },
     give: (given) =>
       transaction(() => {
-        const { account, clientId, purpose, untilS, scopes, shown, grantId } = given;
+        const { account, clientId, purpose, untilS, scopes, shown, grantId, by = 'user', reason = '' } = given;
         const before = parseRow(selectActive.get(account, clientId, purpose, nowS()));
         const consent: Consent =
           before === null
@@ -184,7 +190,7 @@ export function createConsents({ database, oauth, revocations, details, clock }:
         const narrower =
           before !== null && (untilS < before.untilS || before.scopes.some((scope) => !scopes.includes(scope)));
         const kind = before === null ? 'granted' : narrower ? 'narrowed' : 'extended';
-        const change = write(consent, kind, 'user', '', shown);
+        const change = write(consent, kind, by, reason, shown);
         for (const grant of narrower ? grantsOf(consent.id) : []) oauth.narrowGrant(grant, scopes);
         insertGrant.run(grantId, consent.id);
         details.add(grantId, given.details);

@@ -15,7 +15,7 @@ export interface ConsentChange {
   readonly atS: number;
   readonly scopes: readonly string[];
   readonly untilS: number;
-  /** `user`, `authority`, or the SPIFFE ID of an operator. */
+  /** `user`, `authority`, `administrator` (by configuration), or the SPIFFE ID of an operator. */
   readonly by: string;
   readonly reason: string;
   /** The text that the user was shown; empty where no page was. */

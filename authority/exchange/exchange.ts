@@ -55,7 +55,8 @@ export interface ExchangeDeps {
   /** `aud` of every root. */
   readonly audience: string;
   readonly keys: AuthorityKeys;
-  readonly tokens: AccessTokens;
+  /** Ours, and those of other issuers that are taken. */
+  readonly tokens: Pick<AccessTokens, 'verify' | 'stands' | 'consentIdOf'>;
   readonly consents: Consents;
   readonly details: GrantDetails;
   readonly transaction: Database['transaction'];

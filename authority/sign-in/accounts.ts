@@ -23,6 +23,8 @@ export interface Accounts {
   verifyPassword(name: string, password: string): Promise<AccountId | null>;
   /** Whether the id is one that is still configured. */
   isActive(id: string): boolean;
+  /** The account of another issuer's user, made when they first come; its name is `<issuer>#<subject>`, and no password opens it. */
+  ofIssuer(issuer: string, subject: string): AccountId;
   nameOf(id: string): string | null;
   idOf(name: string): AccountId | null;
   /** The pseudonym of a user for one audience; made at first use. */
@@ -85,6 +87,13 @@ export async function openAccounts(
       }
     },
     isActive: (id) => active.has(id),
+    ofIssuer: (issuer, subject) => {
+      const name = `${issuer}#${subject}`;
+      const known = selectId.get(name)?.['id'];
+      if (known !== undefined) return String(known) as AccountId;
+      insertAccount.run(randomBytes(16).toString('base64url'), name);
+      return String(selectId.get(name)?.['id']) as AccountId;
+    },
     nameOf: (id) => textOf(selectName.get(id)?.['name']),
     idOf: (name) => textOf(selectId.get(name)?.['id']) as AccountId | null,
     pseudonymOf: pseudonyms.of,

@@ -11,6 +11,9 @@ import type { Database } from './database.ts';
 
 /** Models whose `destroy` is a revocation (RFC 7009), or the second use of a token. */
 const REVOCABLE: ReadonlySet<string> = new Set(['AccessToken', 'RefreshToken']);
+/** That a grant of another issuer's tokens was ended; kept for longer than any of those tokens lives. */
+const ENDED_MODEL = 'EndedUpstreamGrant';
+const ENDED_REMEMBERED_S = 2 * 86_400;
 const REPLAY_MODEL = 'ReplayDetection';
 /** Expired rows that one sweep removes at most, so that it never holds the process up. */
 const SWEEP_ROWS = 1_000;
@@ -23,6 +26,8 @@ export interface OAuthStore {
   upsert(model: string, id: string, payload: AdapterPayload, expiresInS: number): void;
   /** Ends a grant: its codes, access and refresh tokens and itself. May run inside a transaction of the caller. */
   endGrant(grantId: string): void;
+  /** When a grant of another issuer's tokens was ended last, or null; those tokens are not ours to remove. */
+  endedS(grantId: string): number | null;
   /** Takes scopes out of a grant and of its access tokens, down to `keep`. May run inside a transaction of the caller. */
   narrowGrant(grantId: string, keep: readonly string[]): void;
   /** Removes what is past its end. */
@@ -115,7 +120,13 @@ export function createOAuthStore(
     adapter,
     find,
     upsert,
+    endedS: (grantId) => {
+      const at = find(ENDED_MODEL, grantId)?.['endedS'];
+      return typeof at === 'number' ? at : null;
+    },
     endGrant: (grantId) => {
+      if (find('Grant', grantId)?.['upstream'] === true)
+        upsert(ENDED_MODEL, grantId, { endedS: Math.floor(clock()) }, ENDED_REMEMBERED_S);
       removeAllOfGrant.run(grantId);
       remove.run('Grant', hashOf(grantId));
     },

@@ -20,6 +20,7 @@ import type { ExchangeCaller } from '../exchange/exchange.ts';
 import { type AuthorityKeys, openKeys } from '../keys/keys.ts';
 import { hashPassword } from '../sign-in/accounts.ts';
 import { type Database, openDatabase } from '../store/database.ts';
+import type { UpstreamIssuerConfig } from '../upstream/config.ts';
 
 export const TRUST_DOMAIN = parseTrustDomain('shop.example');
 export const STOREFRONT = parseSpiffeId('spiffe://shop.example/storefront');
@@ -84,6 +85,7 @@ export async function runAuthority(
     log?: Logger;
     issuer?: string;
     trustedProxies?: readonly string[];
+    upstreamIssuers?: readonly UpstreamIssuerConfig[];
   } = {},
 ): Promise<RunningAuthority> {
   const dataDir = mkdtempSync(join(tmpdir(), 'behalf-authority-'));
@@ -154,6 +156,7 @@ export async function runAuthority(
     peerOf: options.peerOf ?? (() => null),
     mtlsTokenEndpoint: null,
     trustedProxies: options.trustedProxies,
+    upstreamIssuers: options.upstreamIssuers,
     clock,
     log: options.log ?? pino({ level: 'silent' }),
   });

@@ -1,0 +1,217 @@
+/** Tokens of the organisation's own OpenID provider, which is a real one here, and the consent that they rest on. */
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { parseRoot } from '../../delegation/root/index.ts';
+import { BehalfError, codeOf } from '../../errors/index.ts';
+import { ACCESS_TOKEN_TYPE } from '../exchange/exchange.ts';
+import {
+  OTHER_AUDIENCE,
+  OTHER_CLIENT,
+  type OtherProvider,
+  type OtherToken,
+  startOtherProvider,
+} from '../testing/other-provider.ts';
+import { type RunningAuthority, runAuthority, STOREFRONT } from '../testing/running-authority.ts';
+import type { UpstreamClientConfig, UpstreamIssuerConfig } from './config.ts';
+
+let other: OtherProvider;
+let running: RunningAuthority;
+beforeEach(async () => {
+  other = await startOtherProvider();
+  running = await runAuthority({ upstreamIssuers: [configOf()] });
+});
+afterEach(async () => {
+  await running.close();
+  await other.close();
+});
+
+const CLIENT: UpstreamClientConfig = {
+  id: 'portal',
+  upstreamId: OTHER_CLIENT,
+  name: 'Portal',
+  scopes: ['orders:read'],
+  purpose: 'staff portal',
+  until: new Date(Date.now() + 86_400_000).toISOString(),
+  owner: 'it',
+  reason: 'works agreement 12',
+};
+
+const configOf = (more: Partial<UpstreamIssuerConfig> = {}): UpstreamIssuerConfig => ({
+  issuer: other.issuer,
+  audience: OTHER_AUDIENCE,
+  clients: [CLIENT],
+  ...more,
+});
+
+async function restart(more: Partial<UpstreamIssuerConfig>): Promise<void> {
+  await running.close();
+  running = await runAuthority({ upstreamIssuers: [configOf(more)] });
+}
+
+async function exchange(subjectToken: string) {
+  const { caller } = await running.workload(STOREFRONT);
+  const issued = await running.authority.exchange(
+    {
+      subjectToken,
+      subjectTokenType: ACCESS_TOKEN_TYPE,
+      scope: 'orders:read orders:write',
+      authorizationDetails: '',
+      purpose: '',
+      dpopProof: '',
+      dpopMethod: '',
+      dpopUri: '',
+      ownTo: '',
+      clientCertificateS256: '',
+    } as never,
+    caller,
+  );
+  return parseRoot(issued.txnToken).claims;
+}
+
+const outcome = (token: string): Promise<string> => exchange(token).then(() => 'issued', codeOf);
+const tokenOf = (more: Partial<OtherToken> = {}): Promise<string> =>
+  other.accessToken({ account: 'staff-7', scope: 'orders:read orders:write openid', ...more });
+const claims = (more: Record<string, unknown> = {}) => ({
+  iss: other.issuer,
+  aud: OTHER_AUDIENCE,
+  sub: 'staff-7',
+  client_id: OTHER_CLIENT,
+  scope: 'orders:read',
+  iat: running.nowS(),
+  exp: running.nowS() + 300,
+  ...more,
+});
+
+test('its token becomes a root within what the administrator consented to, and the consent is on record', async () => {
+  const root = await exchange(await tokenOf());
+  const [consent] = running.authority.consents.list(null);
+  expect(root).toMatchObject({ scope: 'orders:read' });
+  expect(root.tctx).toMatchObject({
+    client_id: 'portal',
+    purpose: 'staff portal',
+    consent: { id: consent?.id, version: 1 },
+  });
+  expect(root.sub).toBe(running.authority.subjectOf(consent?.account ?? ''));
+  expect(root.sub).toMatch(/^u:/);
+  expect(running.authority.accounts.nameOf(consent?.account ?? '')).toBe(`${other.issuer}#staff-7`);
+  const [change] = running.authority.consents.history(consent?.id ?? '');
+  expect(change).toMatchObject({ change: 'granted', by: 'administrator', reason: 'works agreement 12' });
+  expect(running.events).toMatchObject([{ body: 'consent', consent: { change: 'granted' } }]);
+});
+
+test('all tokens of a user and a client rest on one consent, also where they come at once', async () => {
+  const tokens = await Promise.all([tokenOf(), tokenOf(), tokenOf({ account: 'staff-8' })]);
+  const roots = await Promise.all(tokens.map(exchange));
+  expect(running.authority.consents.list(null).length).toBe(2);
+  expect(roots[0]?.sub).toBe(roots[1]?.sub);
+  expect(roots[2]?.sub).not.toBe(roots[0]?.sub);
+});
+
+test('a withdrawal is stated, and neither the same token nor a later one brings a root again', async () => {
+  const token = await tokenOf();
+  await exchange(token);
+  const [consent] = running.authority.consents.list(null);
+  await running.authority.changes.withdraw(consent?.id ?? '', 'user', '');
+  expect(running.stated).toMatchObject([{ revocation: { kind: 'consent', value: consent?.id } }]);
+  expect(await outcome(token)).toBe('consent_withdrawn');
+  expect(await outcome(await tokenOf())).toBe('consent_withdrawn');
+  expect(running.authority.consents.list(null).length).toBe(1);
+});
+
+test('what was narrowed stays narrowed', async () => {
+  await restart({ clients: [{ ...CLIENT, scopes: ['orders:read', 'orders:write'] }] });
+  expect((await exchange(await tokenOf())).scope).toBe('orders:read orders:write');
+  const [consent] = running.authority.consents.list(null);
+  await running.authority.changes.narrow(consent?.id ?? '', ['orders:write'], 'user');
+  const root = await exchange(await tokenOf());
+  expect(root).toMatchObject({ scope: 'orders:write', tctx: { consent: { id: consent?.id, version: 2 } } });
+});
+
+test('a user who is taken back comes in again with a token that is made after, and no earlier one', async () => {
+  const token = await tokenOf();
+  const { sub } = await exchange(token);
+  const order = { kind: 'sub', value: sub, by: 'operator', reason: 'stolen laptop', ban: false } as const;
+  expect(await running.authority.takeBack(order)).toMatchObject({ grantsEnded: 1 });
+  expect(await outcome(token)).toBe('entry_token_invalid');
+  running.advance(2);
+  const later = await other.sign(claims());
+  expect(await outcome(later)).toBe('issued');
+  expect(await outcome(token)).toBe('entry_token_invalid');
+  await running.authority.takeBack({ ...order, ban: true });
+  running.advance(2);
+  expect(await outcome(await other.sign(claims()))).toBe('entry_token_invalid');
+});
+
+test('tokens that are not for us, or not such tokens, are refused', async () => {
+  expect(await outcome(await other.sign(claims()))).toBe('issued');
+  for (const [said, code] of [
+    [{ aud: 'https://other.example' }, 'entry_token_invalid'],
+    [{ client_id: 'another' }, 'entry_token_invalid'],
+    [{ client_id: undefined }, 'entry_token_invalid'],
+    [{ sub: '' }, 'entry_token_invalid'],
+    [{ sub: 'x'.repeat(256) }, 'entry_token_invalid'],
+    [{ exp: running.nowS() - 10 }, 'entry_token_expired'],
+    [{ exp: undefined }, 'entry_token_invalid'],
+    [{ iat: undefined }, 'entry_token_invalid'],
+    [{ nbf: running.nowS() + 60 }, 'entry_token_invalid'],
+    [{ exp: running.nowS() + 90_000 }, 'entry_token_invalid'],
+    [{ nonce: 'n' }, 'entry_token_invalid'],
+    [{ at_hash: 'h' }, 'entry_token_invalid'],
+    [{ cnf: { jwk: {} } }, 'entry_token_invalid'],
+    [{ cnf: { jkt: 'x' } }, 'entry_proof_invalid'],
+    [{ cnf: { 'x5t#S256': 'x' } }, 'entry_proof_invalid'],
+    [{ iss: running.issuer }, 'entry_token_invalid'],
+    [{ iss: 'http://127.0.0.1:1' }, 'entry_token_invalid'],
+  ] as const)
+    expect(await outcome(await other.sign(claims(said))), JSON.stringify(said)).toBe(code);
+  const good = await other.sign(claims());
+  expect(await outcome(await other.sign(claims(), { typ: 'JWT' }))).toBe('entry_token_invalid');
+  expect(await outcome(await other.sign(claims(), { kid: 'unknown' }))).toBe('entry_token_invalid');
+  expect(await outcome(`${good.slice(0, -4)}AAAA`)).toBe('entry_token_invalid');
+  const none = Buffer.from('{"alg":"none","typ":"at+jwt"}').toString('base64url');
+  expect(await outcome(`${none}.${good.split('.')[1]}.`)).toBe('entry_token_invalid');
+  const ours = Buffer.from('{"alg":"HS256","typ":"at+jwt"}').toString('base64url');
+  expect(await outcome(`${ours}.${good.split('.')[1]}.${good.split('.')[2]}`)).toBe('entry_token_invalid');
+});
+
+test('other claims and scopes are mapped as the configuration says, and an ID token only where it says so', async () => {
+  const mapped = {
+    subject: 'oid',
+    client: 'appid',
+    scopes: 'roles',
+    scopeMap: { 'Orders.Read': ['orders:read'], constructor: [] },
+  };
+  await restart({ tokenType: 'JWT', claims: mapped });
+  const said = claims({
+    oid: 'o-1',
+    appid: OTHER_CLIENT,
+    roles: ['Orders.Read', 'toString', 'orders:write'],
+    scope: '',
+  });
+  const root = await exchange(await other.sign(said, { typ: 'JWT' }));
+  expect(root.scope).toBe('orders:read');
+  expect(await outcome(await other.sign({ ...said, nonce: 'n' }, { typ: 'JWT' }))).toBe('entry_token_invalid');
+  expect(await outcome(await other.sign(said, { typ: 'secevent+jwt' }))).toBe('entry_token_invalid');
+  await restart({ tokenType: 'id_token', audience: OTHER_CLIENT });
+  const id = claims({ aud: OTHER_CLIENT, azp: OTHER_CLIENT, client_id: undefined, nonce: 'n', at_hash: 'h' });
+  expect(await outcome(await other.sign(id, { typ: 'JWT' }))).toBe('issued');
+});
+
+test('while the provider cannot be reached its users wait, and ours do not notice', async () => {
+  const token = await tokenOf();
+  await other.close();
+  expect(await outcome(token)).toBe('trust_unavailable');
+  other = await startOtherProvider();
+});
+
+test('configurations that could be misread are refused', async () => {
+  const refused = async (upstreamIssuers: UpstreamIssuerConfig[]): Promise<string> => {
+    const started = await runAuthority({ upstreamIssuers }).catch((error: unknown) => error);
+    if (started instanceof BehalfError) return started.code;
+    await (started as RunningAuthority).close();
+    return 'taken';
+  };
+  expect(await refused([configOf(), configOf()])).toBe('config_invalid');
+  expect(await refused([configOf({ issuer: 'http://id.example' })])).toBe('config_invalid');
+  expect(await refused([configOf({ clients: [{ ...CLIENT, id: 'shop-app' }] })])).toBe('config_invalid');
+  expect(await refused([configOf({ clients: [{ ...CLIENT, until: 'soon' }] })])).toBe('config_invalid');
+});
