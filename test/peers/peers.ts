@@ -86,20 +86,23 @@ async function python(file: string): Promise<Availability> {
 
 async function pythonWithPackages(file: string): Promise<Availability> {
   const requirements = join(EXAMPLES, 'python/requirements.txt');
-  const kept = join(CACHE, `python-${digestOf([requirements])}`);
+  const kept = join(CACHE, `python-packages-${digestOf([requirements])}`);
   const command = join(kept, 'bin/python3');
-  if (existsSync(join(kept, 'complete'))) return pythonApp(command, file);
+  if (existsSync(kept)) return pythonApp(command, file);
+  // Of its own, as another run may be making it too; an environment finds its packages wherever it stands.
+  const made = `${kept}.${process.pid}`;
   try {
     const found = await interpreter();
-    rmSync(kept, { recursive: true, force: true });
     mkdirSync(CACHE, { recursive: true });
-    await run(found, ['-m', 'venv', kept], { timeout: FETCH_MS });
+    await run(found, ['-m', 'venv', made], { timeout: FETCH_MS });
     const install = ['-m', 'pip', 'install', '--quiet', '--retries', '0', '--timeout', '10', '-r', requirements];
-    await run(command, install, { timeout: FETCH_MS });
-    mkdirSync(join(kept, 'complete'));
+    await run(join(made, 'bin/python3'), install, { timeout: FETCH_MS });
+    keep(made, kept);
     return pythonApp(command, file);
   } catch (error) {
     return unavailable('its packages could not be had', error);
+  } finally {
+    rmSync(made, { recursive: true, force: true });
   }
 }
 
@@ -113,12 +116,21 @@ async function go(folder: string): Promise<Availability> {
     mkdirSync(CACHE, { recursive: true });
     const env = { ...process.env, GOTOOLCHAIN: 'local', GOFLAGS: '-mod=readonly' };
     await run('go', ['build', '-o', made, '.'], { cwd: source, timeout: FETCH_MS, env });
-    renameSync(made, kept);
+    keep(made, kept);
     return { kind: 'ready', app: { command: kept, args: [], environment: {} } };
   } catch (error) {
     return unavailable('no go, or its modules could not be had', error);
   } finally {
     rmSync(made, { force: true });
+  }
+}
+
+/** One that another run has put there meanwhile is as good. */
+function keep(made: string, kept: string): void {
+  try {
+    renameSync(made, kept);
+  } catch (error) {
+    if (!existsSync(kept)) throw error;
   }
 }
 
