@@ -29,6 +29,7 @@ import { type CaConfig, DEFAULT_TTL_S } from './config.ts';
 import { recordIssued } from './issue/issued.ts';
 import { createIssuer, type IssuedSvid } from './issue/issuer.ts';
 import { openOwnIdentity } from './own-identity.ts';
+import { isRevokedKey } from './revoke/revocations.ts';
 import { serveCertificateAuthority } from './service/certificate-authority.ts';
 import { lifeOf } from './service/issuance.ts';
 import { serveRegistration } from './service/registration.ts';
@@ -131,6 +132,9 @@ async function serve(
           log,
           signal,
         });
+
+  // We stopped between the revocation of our WIT key and its replacement.
+  if (isRevokedKey(database, witKey.current().kid)) await witKey.replace();
 
   if (!knowsUnixPeers()) log.warn('peers of Unix sockets cannot be known here: attestation by uid is refused');
   // Who attests has no certificate yet.

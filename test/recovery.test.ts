@@ -90,8 +90,7 @@ test('a WIT key that was lost is replaced: what the thief signs is refused, and 
   expect([...bundle.witKeys.keys()]).toEqual([nextKid]);
   await eventually(async () => ((await probe.present(await probe.chain())).answer.status === 200 ? true : null));
   const { answer } = await probe.present(await forgedBy(stolen));
-  expect([401, 403]).toContain(answer.status);
-  expect(['delegation_bad_signature', 'delegation_revoked']).toContain(answer.code);
+  expect([answer.status, answer.code]).toEqual([403, 'delegation_revoked']);
   const changes = (await running.events('key')).flatMap(({ event }) =>
     event.body === 'key' && event.key.use === 'wit' ? [`${event.key.change} ${event.key.kid}`] : [],
   );
@@ -121,11 +120,11 @@ function stolenWitKey(): StolenKey {
   }
 }
 
-/** A chain whose WIT the thief signed himself, just now, for a link key of his own. */
+/** A chain whose WIT the thief signed himself, with a time of issue past any revocation of today. */
 async function forgedBy(stolen: StolenKey): Promise<Fields> {
   const fields = await probe.chain();
   const { certificateS256, spiffeId, witExpS, witKey } = probe.identity.current();
-  const iat = Math.floor(Date.now() / 1000);
+  const iat = Math.floor(Date.now() / 1000) + 50;
   const wit = mintWit({ sub: spiffeId, iat, exp: witExpS, jti: 'forged', linkKey: witKey, certificateS256 }, stolen);
   const [header, payload] = linkParts(fields);
   const link = signCompactJws(claimsOf(header), { ...claimsOf(payload), wth: sha256Base64url(wit) }, witKey);

@@ -53,7 +53,8 @@ export function parseRevocation(
     }
     case 'kid':
       if (!isWitKey(value)) throw new BehalfError('not_found', { what: 'WIT key' });
-      return { kind, value, before };
+      // Who holds the key writes any `iat`: all of it is hit, for as long as anyone may still know the key.
+      return { kind, value, before: before + LIFE_BOUNDS.maxS + KEEP_S };
     case 'workload':
       return { kind, value: parseSpiffeId(value), before };
     case 'wit':
@@ -113,12 +114,17 @@ export function checkNotRevoked(database: DatabaseSync, issued: Revocable): void
   if (row !== undefined) throw new BehalfError('peer_revoked', { kind: String(row['kind']), serial: issued.serialHex });
 }
 
-/** The latest second whose issuances a revocation hits, for a workload or for all of a WIT key; 0 for none. */
+/** The latest second whose issuances a revocation of the workload hits; 0 for none. A revoked WIT key signs nothing any more. */
 export function lastRevokedSecond(database: DatabaseSync, workload: SpiffeId): number {
   const row = database
-    .prepare("SELECT max(before_s) AS latest FROM revocations WHERE (kind = 'workload' AND value = ?) OR kind = 'kid'")
+    .prepare("SELECT max(before_s) AS latest FROM revocations WHERE kind = 'workload' AND value = ?")
     .get(workload);
   return Number(row?.['latest'] ?? 0);
+}
+
+/** Whether a WIT key was revoked: one that still signs is to be replaced. */
+export function isRevokedKey(database: DatabaseSync, kid: string): boolean {
+  return database.prepare("SELECT 1 FROM revocations WHERE kind = 'kid' AND value = ?").get(kid) !== undefined;
 }
 
 /** Nothing is issued to a banned workload until the ban is lifted; of two bans the first stays. */

@@ -57,7 +57,7 @@ export function serveCertificateAuthority(deps: CertificateAuthorityDeps): Imple
       if (followers >= MAX_FOLLOWERS) throw new BehalfError('overloaded', { what: 'followers of the bundle' });
       const leave = following.enter(caller);
       followers += 1;
-      return new Promise((_resolve, reject) => {
+      return new Promise((resolve, reject) => {
         const stopListening = onRevoked(() => {
           try {
             if (caller.id !== null) requireStanding(database, caller);
@@ -69,6 +69,7 @@ export function serveCertificateAuthority(deps: CertificateAuthorityDeps): Imple
           stopListening();
           followers -= 1;
           leave();
+          resolve();
         });
       });
     },

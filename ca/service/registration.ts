@@ -88,7 +88,7 @@ export function serveRegistration(deps: RegistrationDeps): Implementation<Regist
       const { kind, value } = revocation;
       log.warn({ by, kind, value, number }, 'revoked');
       revoked();
-      // If we stop before it is replaced, the key is revoked and still signs: the operator, who has no answer, revokes again.
+      // If we stop before it is replaced, the next start replaces it.
       const nextKid = kind === 'kid' ? await replaceWitKey() : '';
       await trail.record({ body: 'revocation', revocation: { kind, value, number, by, reason: request.reason } });
       return { number, nextKid };

@@ -23,6 +23,8 @@ let issuer: TestIssuer;
 let server: GrpcServer;
 let address: string;
 let attest: () => Promise<Sent<Svid>> | Sent<Svid>;
+let renewal: () => Promise<Sent<Svid>> | Sent<Svid>;
+let following: () => void;
 let attempts: number;
 let push: ((statement: SignedStatement) => void) | null;
 const closing: (() => Promise<void> | void)[] = [];
@@ -36,6 +38,10 @@ beforeEach(async () => {
   attest = () => {
     throw new BehalfError('attestation_failed', {});
   };
+  renewal = () => {
+    throw new BehalfError('overloaded', {});
+  };
+  following = () => undefined;
   writeFileSync(join(dir, 'bundle.json'), JSON.stringify(issuer.bundle().document));
   writeFileSync(join(dir, 'token'), 'token');
   await serve(issuer);
@@ -53,11 +59,10 @@ async function serve(from: TestIssuer): Promise<void> {
       attempts += 1;
       return attest();
     },
-    renew: () => {
-      throw new BehalfError('overloaded', {});
-    },
+    renew: () => renewal(),
     publishKeys: () => ({}),
     bundles: (_request, stream) => {
+      following();
       push = (bundle) => void stream.write({ bundle });
     },
   });
@@ -184,6 +189,59 @@ test('a bundle from the stream counts if a trusted key signed it and it is newer
     sequence + 1,
   );
 });
+
+test('an identity that the authority revoked is renewed at once, and attested anew where that is refused, until there is one', async () => {
+  await storeOne();
+  let renewals = 0;
+  following = () => {
+    throw new BehalfError('peer_revoked', {});
+  };
+  renewal = () => {
+    renewals += 1;
+    throw new BehalfError('peer_revoked', {});
+  };
+  const identity = await open();
+  // The join token was used before: refused, and tried again, as an operator may put another in its place.
+  await until(() => attempts >= 2);
+  expect(renewals).toBeGreaterThanOrEqual(2);
+  expect(identity.current().notAfterS).toBeGreaterThan(Date.now() / 1000);
+}, 30_000);
+
+test('an identity whose renewal is refused for another reason attests no second time', async () => {
+  await storeOne();
+  let renewals = 0;
+  following = () => {
+    throw new BehalfError('peer_revoked', {});
+  };
+  renewal = () => {
+    renewals += 1;
+    throw new BehalfError('overloaded', {});
+  };
+  await open();
+  await until(() => renewals >= 2);
+  expect(attempts).toBe(0);
+}, 30_000);
+
+test('a bundle that has the key of its WIT no more makes a workload renew at once', async () => {
+  const pair = generateKeyPairSync('ed25519');
+  issuer.publish({ bundle_keys: [{ ...pair.publicKey.export({ format: 'jwk' }), kid: 'b1' }] });
+  writeFileSync(join(dir, 'bundle.json'), JSON.stringify(issuer.bundle().document));
+  await storeOne();
+  let renewals = 0;
+  renewal = () => {
+    renewals += 1;
+    throw new BehalfError('overloaded', {});
+  };
+  const identity = await open();
+  await until(() => push !== null);
+  const { document, sequence } = identity.bundle();
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  const others = document.keys.filter(({ use }) => use !== 'wit-svid');
+  const keys = [...others, { ...publicKey.export({ format: 'jwk' }), kid: 'w2', use: 'wit-svid' }];
+  const newer = { ...document, keys, spiffe_sequence: sequence + 1 };
+  push?.(signStatement('mesh-bundle', Buffer.from(JSON.stringify(newer)), { kid: 'b1', key: pair.privateKey }));
+  await until(() => renewals >= 1);
+}, 30_000);
 
 test('renewal comes at half of the life, give or take a tenth', () => {
   const identity = { notBeforeS: 1000 - 60, notAfterS: 2000 };

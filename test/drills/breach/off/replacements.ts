@@ -217,12 +217,11 @@ export function judgeEntry(env, head, ...rest) {
   'sidecar/exchange/roots.ts': `
 export function createRoots(...given) {
   const roots = real.createRoots(...given);
-  let firstToken = null;
   return {
     ...roots,
-    forToken(token, ...rest) {
-      firstToken ??= token;
-      return roots.forToken(off('root-key-of-token') ? state().facts.cachedFor ?? firstToken : token, ...rest);
+    forCredential(shown, ...rest) {
+      const isOff = shown.kind === 'access_token' && off('root-key-of-token');
+      return roots.forCredential(isOff ? { ...shown, token: state().facts.cachedFor } : shown, ...rest);
     },
   };
 }
