@@ -8,6 +8,10 @@ const DEFAULT_CONNECT_TIMEOUT_MS = 2_000;
 /** Longest wait for an answer's head. */
 const DEFAULT_REQUEST_TIMEOUT_MS = 60_000;
 
+/** What one workload may take of the mTLS port: a part, so that others still get in (`listen/mesh.ts` and the relay bound the whole). */
+export const DEFAULT_CONNECTIONS_PER_PEER = 1_024;
+export const DEFAULT_CALLS_PER_PEER = 8_192;
+
 /** A service that this one calls. */
 export interface PeerConfig {
   /** Name by which `Host` routing and `entry.forward` know it. */
@@ -60,6 +64,13 @@ export interface EntryTlsConfig {
   readonly clientCertificates?: 'request' | 'off';
 }
 
+/** The mTLS port, and how much of it one workload may take, all its replicas together. */
+export interface MeshPortConfig {
+  readonly listen: string;
+  readonly maxConnectionsPerPeer?: number;
+  readonly maxCallsPerPeer?: number;
+}
+
 export interface SidecarConfig extends IdentityConfig {
   /** SPIFFE ID of the service that this sidecar stands for; equals its own identity. */
   readonly service: string;
@@ -68,7 +79,7 @@ export interface SidecarConfig extends IdentityConfig {
   readonly authorityId?: string;
   readonly mode?: 'full' | 'mtls';
   readonly devMode?: boolean;
-  readonly mesh?: { readonly listen: string };
+  readonly mesh?: MeshPortConfig;
   readonly app?: AppConfig;
   readonly localApi?: { readonly listen: string };
   readonly shared?: { readonly listen: string };
@@ -139,7 +150,29 @@ export const SIDECAR_SCHEMA = {
       description: '`mtls` is mutual TLS and the record alone, without delegations and policy; only with `devMode`.',
     },
     devMode: { type: 'boolean', description: 'Allows what is for development only.' },
-    mesh: listener('The mTLS port for other sidecars.'),
+    mesh: {
+      type: 'object',
+      description: 'The mTLS port for other sidecars.',
+      additionalProperties: false,
+      required: ['listen'],
+      properties: {
+        listen: address('Where to listen, `host:port`; port 0 takes a free one.'),
+        maxConnectionsPerPeer: {
+          type: 'integer',
+          minimum: 1,
+          maximum: 4_096,
+          description:
+            'Connections that one workload may hold at once, all its replicas together; further ones are answered `overloaded`.',
+        },
+        maxCallsPerPeer: {
+          type: 'integer',
+          minimum: 1,
+          maximum: 16_384,
+          description:
+            'Calls of one workload that may run at once, all its replicas together; further ones are answered `overloaded`.',
+        },
+      },
+    },
     app: {
       type: 'object',
       description: 'The service itself, which calls let in are forwarded to.',

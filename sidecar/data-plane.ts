@@ -5,7 +5,13 @@ import { BehalfError } from '../errors/index.ts';
 import type { OwnIdentity } from '../identity/own/index.ts';
 import type { RequestHead } from './call/head.ts';
 import type { CallHooks, ConnectionRefusal, Peer, Verdict } from './call/seam.ts';
-import type { AppConfig, EntryConfig, ResolvedSidecarConfig } from './config.ts';
+import {
+  type AppConfig,
+  DEFAULT_CONNECTIONS_PER_PEER,
+  type EntryConfig,
+  type MeshPortConfig,
+  type ResolvedSidecarConfig,
+} from './config.ts';
 import { createEntryReader } from './listen/entry-from.ts';
 import { openTlsPort } from './listen/entry-tls.ts';
 import { type HeldPort, type HeldPorts, holdPort } from './listen/held-port.ts';
@@ -89,7 +95,7 @@ export async function startDataPlane({
   }
 
   try {
-    const mesh = config.mesh === undefined ? null : opened(await openMesh(config.mesh.listen)).address;
+    const mesh = config.mesh === undefined ? null : opened(await openMesh(config.mesh)).address;
     const entry = config.entry === undefined ? null : opened(await openEntry(config.entry)).address;
     // Last: calls may be waiting on these, and go out at once.
     const addresses: Record<string, string> = {};
@@ -107,9 +113,10 @@ export async function startDataPlane({
     throw thrown;
   }
 
-  function openMesh(listen: string): Promise<Listener> {
+  function openMesh({ listen, maxConnectionsPerPeer }: MeshPortConfig): Promise<Listener> {
     return listenMesh({
       listen,
+      maxPerPeer: maxConnectionsPerPeer ?? DEFAULT_CONNECTIONS_PER_PEER,
       identity,
       nowS,
       revoked,

@@ -30,7 +30,7 @@ import type { CallHooks, Peer } from './call/seam.ts';
 import { rootContext } from './call/standing.ts';
 import { createRunningCalls, revocationCode } from './call/streams.ts';
 import { createVerificationLimits } from './call/verification-limits.ts';
-import type { ResolvedSidecarConfig } from './config.ts';
+import { DEFAULT_CALLS_PER_PEER, type ResolvedSidecarConfig } from './config.ts';
 import { openExchangeStream } from './exchange/exchange-stream.ts';
 import { createExitTokens, type ExitTokens } from './exchange/exit-tokens.ts';
 import { createNoExitTokens, createNoRoots } from './exchange/no-authority.ts';
@@ -95,6 +95,7 @@ export function startFullMode({
       if (delegated) state.checkFresh(nowMs, 'authority');
     },
     maxAgeS: () => settings()?.stream_max_age_s ?? DEFAULT_STREAM_MAX_AGE_S,
+    maxPerPeer: config.mesh?.maxCallsPerPeer ?? DEFAULT_CALLS_PER_PEER,
     nowS,
   });
   const env: CallEnvironment = {

@@ -50,7 +50,9 @@ function newInboundCall(env: CallEnvironment, head: RequestHead, peer: PeerFacts
   record.peerAddress = peer.address;
   record.clock = peer.clock;
   record.carrier = 'wire';
-  return newMeshCall('mesh', record, env.nowS());
+  const call = newMeshCall('mesh', record, env.nowS());
+  call.peer = peer.spiffeId;
+  return call;
 }
 
 /** All steps in their order; gives the head that the app gets. */
@@ -58,6 +60,7 @@ function admit(env: CallEnvironment, head: RequestHead, peer: PeerFacts, call: M
   const record = call.records[0] as MeshCall['records'][number];
   // Of any kind: one that is refused counts too.
   const traced = takeTrace(env, call, head, peer.spiffeId);
+  env.running.checkRoom(peer.spiffeId);
   checkOwnStanding(env);
   checkNoAccessToken(env, head.headers);
   const carried = readCarried(

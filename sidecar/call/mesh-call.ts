@@ -24,6 +24,8 @@ export interface MeshCall extends Call {
   slot: string | null;
   /** Nonce for the client's next DPoP proof, for the answer (RFC 9449 section 8.2). */
   proofNonce: string | null;
+  /** Workload that made it, of a call from a peer; null for others. */
+  peer: SpiffeId | null;
   outgoing: Outgoing | null;
   /** What a revocation can hit, for calls that run. */
   revocable: RevocableFacts | null;
@@ -74,6 +76,7 @@ export function newMeshCall(
     traceId: null,
     slot: null,
     proofNonce: null,
+    peer: null,
     outgoing: null,
     revocable: null,
     delegated: false,

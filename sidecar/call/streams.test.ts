@@ -28,6 +28,7 @@ function open(): RunningCalls {
         throw new BehalfError('revocation_stale', { source: stale });
     },
     maxAgeS: () => 60,
+    maxPerPeer: 2,
     nowS: () => now,
   });
   return calls;

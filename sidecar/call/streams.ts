@@ -4,12 +4,15 @@
  */
 import { type RevocableFacts, type Revocation, type RevocationSource, revocationHits } from '../../delegation/index.ts';
 import { BehalfError, type ErrorCode } from '../../errors/index.ts';
+import type { SpiffeId } from '../../identity/index.ts';
 import type { MeshCall } from './mesh-call.ts';
 
 const SWEEP_MS = 250;
 
 export interface RunningCalls {
   add(call: MeshCall): void;
+  /** @throws {BehalfError} `overloaded`: as many calls of that peer run as may */
+  checkRoom(peer: SpiffeId): void;
   remove(call: MeshCall): void;
   /** Ends what a revocation hits; gives how many. */
   revoke(revocation: Revocation, source: RevocationSource): number;
@@ -27,6 +30,8 @@ export interface RunningCallsOptions {
   /** Throws `revocation_stale` where live state that bears on such calls is too old. */
   checkFresh(delegated: boolean): void;
   readonly maxAgeS: () => number;
+  /** Calls of one peer that may run at once. */
+  readonly maxPerPeer: number;
   readonly nowS: () => number;
 }
 
@@ -35,9 +40,12 @@ export function createRunningCalls({
   isSnapshotOver,
   checkFresh,
   maxAgeS,
+  maxPerPeer,
   nowS,
 }: RunningCallsOptions): RunningCalls {
   const calls = new Set<MeshCall>();
+  /** How many run, of peers with any. */
+  const ofPeer = new Map<SpiffeId, number>();
 
   /** INVARIANT: never throws: one call that cannot be ended cleanly must not keep the others from being ended. */
   function end(call: MeshCall, error: BehalfError): void {
@@ -64,8 +72,20 @@ export function createRunningCalls({
   const sweeper = setInterval(sweep, SWEEP_MS);
   sweeper.unref();
   return {
-    add: (call) => void calls.add(call),
-    remove: (call) => void calls.delete(call),
+    add(call) {
+      calls.add(call);
+      if (call.peer !== null) ofPeer.set(call.peer, (ofPeer.get(call.peer) ?? 0) + 1);
+    },
+    remove(call) {
+      // One that was refused never stood here.
+      if (!calls.delete(call) || call.peer === null) return;
+      const left = (ofPeer.get(call.peer) ?? 0) - 1;
+      if (left > 0) ofPeer.set(call.peer, left);
+      else ofPeer.delete(call.peer);
+    },
+    checkRoom(peer) {
+      if ((ofPeer.get(peer) ?? 0) >= maxPerPeer) throw new BehalfError('overloaded', { peer, calls: maxPerPeer });
+    },
     revoke(revocation, source) {
       let ended = 0;
       for (const call of calls) {

@@ -8,6 +8,7 @@ import { createServer, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { BehalfError } from '../../errors/index.ts';
 import { CERTIFICATE_BACKDATE_S } from '../../identity/clock.ts';
+import type { SpiffeId } from '../../identity/index.ts';
 import { followIdentity, meshServerTlsOptions, verifyPeer } from '../../identity/mtls/index.ts';
 import type { OwnIdentity } from '../../identity/own/own-identity.ts';
 import type { ConnectionRefusal, PeerFacts } from '../call/seam.ts';
@@ -33,6 +34,8 @@ const REFUSED_FOR_MS = 5_000;
 
 export interface MeshListenerOptions {
   readonly listen: string;
+  /** Connections that one workload may hold at once. */
+  readonly maxPerPeer: number;
   readonly identity: OwnIdentity;
   readonly nowS: () => number;
   readonly revoked: RevokedPeers;
@@ -44,11 +47,14 @@ export interface MeshListenerOptions {
 /** What was found out about the other end of a connection. */
 type Standing =
   | { readonly kind: 'peer'; readonly facts: PeerFacts }
-  | { readonly kind: 'refused'; readonly error: BehalfError };
+  /** `facts` where it has proved who it is. */
+  | { readonly kind: 'refused'; readonly error: BehalfError; readonly facts: PeerFacts | null };
 
 export async function listenMesh(options: MeshListenerOptions): Promise<Listener> {
-  const { identity, nowS, revoked, log } = options;
+  const { identity, nowS, revoked, maxPerPeer, log } = options;
   const sockets = new Set<TLSSocket>();
+  /** How many connections stand, of peers with any. */
+  const ofPeer = new Map<SpiffeId, number>();
   const sessions = new Map<TLSSocket, Http2Connection>();
   const standings = new WeakMap<object, Standing>();
   /** Connections of peers that were revoked while they stood. */
@@ -84,11 +90,21 @@ export async function listenMesh(options: MeshListenerOptions): Promise<Listener
     const standing = judge(socket);
     standings.set(socket, standing);
     if (standing.kind === 'peer') {
+      count(standing.facts.spiffeId, socket);
       speak(socket);
       return;
     }
     setTimeout(() => socket.destroy(), REFUSED_FOR_MS).unref();
     report(standing.error, socket, () => speak(socket));
+  }
+
+  function count(peer: SpiffeId, socket: TLSSocket): void {
+    ofPeer.set(peer, (ofPeer.get(peer) ?? 0) + 1);
+    socket.once('close', () => {
+      const left = (ofPeer.get(peer) ?? 0) - 1;
+      if (left > 0) ofPeer.set(peer, left);
+      else ofPeer.delete(peer);
+    });
   }
 
   function judge(socket: TLSSocket): Standing {
@@ -105,12 +121,19 @@ export async function listenMesh(options: MeshListenerOptions): Promise<Listener
         slots: socket.alpnProtocol === SIDECAR_ALPN ? createReceivedSlots(nowS) : null,
         clock: newPeerClock(),
       };
-      if (revoked.isRevoked(signerOf(facts))) return { kind: 'refused', error: revokedError(facts) };
+      if (revoked.isRevoked(signerOf(facts))) return { kind: 'refused', error: revokedError(facts), facts };
+      if ((ofPeer.get(facts.spiffeId) ?? 0) >= maxPerPeer)
+        return {
+          kind: 'refused',
+          error: new BehalfError('overloaded', { connections: maxPerPeer }),
+          facts,
+        };
       return { kind: 'peer', facts };
     } catch (thrown) {
       return {
         kind: 'refused',
         error: thrown instanceof BehalfError ? thrown : new BehalfError('internal', {}, { cause: thrown }),
+        facts: null,
       };
     }
   }
@@ -147,7 +170,7 @@ export async function listenMesh(options: MeshListenerOptions): Promise<Listener
 
   function report(error: BehalfError, socket: TLSSocket, answer: () => void): void {
     const standing = standings.get(socket);
-    const facts = standing?.kind === 'peer' ? standing.facts : null;
+    const facts = standing?.facts ?? null;
     const serial = error.detail['serial'];
     options
       .onRefused({
