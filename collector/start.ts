@@ -8,6 +8,7 @@ import { aborted } from 'node:util';
 import type { Logger } from 'pino';
 import { vkeyOf } from '../audit/merkle/index.ts';
 import { openReporter } from '../audit/report/index.ts';
+import { BUILT_IN_DETAIL_TYPES, type DetailTypes } from '../delegation/index.ts';
 import { BehalfError } from '../errors/index.ts';
 import { partId } from '../identity/index.ts';
 import { createGrpcServer, parseListen } from '../identity/mtls/index.ts';
@@ -88,13 +89,16 @@ export async function runCollector(
     log.info('stopped');
   };
   try {
-    const writer = createRecordWriter(database, nowUs);
+    // The policy's own types are known once its relay stands, which ends before the writer does.
+    let detailTypes: () => DetailTypes = () => BUILT_IN_DETAIL_TYPES;
+    const writer = createRecordWriter(database, nowUs, () => detailTypes());
     const logDir = join(dataDir, LOG_FOLDER);
     const ledger = await openLog({ dir: logDir, source: writer, signer, log });
     const recorder = createRecorder({ writer, ledger, log });
     closers.push(recorder.close);
     const state = serveStreams(server, { dataDir, identity, revoked, log, signal: stop.signal });
     closers.push(() => stop.abort());
+    detailTypes = () => state.snapshot()?.detailTypes ?? BUILT_IN_DETAIL_TYPES;
     serveDecision(server, { state });
     serveIntake(server, recorder);
     serveQuery(server, { reader: createRecordReader(database), ledger, trustDomain, nowUs });

@@ -1,7 +1,7 @@
 /** Compares two chains link by link: who, scope, times, depth, transaction. Pure. */
 import { shortName } from '../draw/words.ts';
 import { utc } from './check.ts';
-import { scopesOf } from './tell-chain.ts';
+import { detailsOf, scopesOf } from './tell-chain.ts';
 import type { ChainView, LinkView, RootView } from './view-chain.ts';
 
 /** One member that differs; the values as people read them, null where that chain has no such object. */
@@ -34,7 +34,7 @@ export function diffChains(a: ChainView, b: ChainView): ChainDiff {
 type Members = ReadonlyMap<string, string> | null;
 
 function rootMembers(root: RootView): Members {
-  const { txn, sub, client, consent, purpose, scope, entry, iat, exp, issuer, key } = root;
+  const { txn, sub, client, consent, purpose, scope, details, entry, iat, exp, issuer, key } = root;
   return new Map([
     ['txn', txn],
     ['sub', sub],
@@ -43,6 +43,7 @@ function rootMembers(root: RootView): Members {
     ['purpose', purpose ?? 'none'],
     ['entry', entry],
     ['scope', scopesOf(scope)],
+    ['details', details === null ? 'none' : detailsOf(details)],
     ['made', utc(iat)],
     ['ends', utc(exp)],
     ['issuer', issuer],
@@ -52,12 +53,13 @@ function rootMembers(root: RootView): Members {
 
 function linkMembers(link: LinkView | undefined): Members {
   if (link === undefined) return null;
-  const { from, to, depth, iat, exp, scope, maxDepth, next, route, once, signer } = link;
+  const { from, to, depth, iat, exp, scope, details, maxDepth, next, route, once, signer } = link;
   return new Map([
     ['from', from],
     ['to', to],
     ['depth', String(depth)],
     ['scope', scopesOf(scope)],
+    ['details', details === null ? 'unchanged' : detailsOf(details)],
     ['made', utc(iat)],
     ['ends', utc(exp)],
     ['max depth', maxDepth === null ? 'none' : String(maxDepth)],

@@ -3,7 +3,7 @@ import { isUser } from '../../delegation/index.ts';
 import { printable } from '../draw/style.ts';
 import { lifetime, shortName } from '../draw/words.ts';
 import { utc } from './check.ts';
-import type { ChainView, LinkView, RootView } from './view-chain.ts';
+import { type ChainView, detailsLeft, type LinkView, type RootView } from './view-chain.ts';
 
 /** How a user's pseudonym is shown. */
 export type NameSubject = (subject: string) => string;
@@ -27,6 +27,7 @@ function tellRoot(root: RootView, nameSubject: NameSubject): string[] {
     ...(consent === null ? [] : [`The consent is ${printable(consent.id)}, version ${consent.version}.`]),
     `The authority gave ${shortName(entry)} a root at ${utc(iat)} for ${lifetime(exp - iat)} (transaction ${txn}),`,
     `with the scopes: ${scopesOf(scope)}.`,
+    ...(root.details === null ? [] : [`In detail: ${detailsOf(root.details)}.`]),
     `   signed by ${printable(issuer)} with key ${printable(key)}`,
   ];
 }
@@ -39,6 +40,7 @@ function tellLink({
   exp,
   scope,
   dropped,
+  details,
   maxDepth,
   next,
   route,
@@ -58,6 +60,7 @@ function tellLink({
   const limited = limits.length === 0 ? '' : `; ${limits.join(', ')}`;
   return [
     `${depth}. ${shortName(from)} handed it to ${shortName(to)} at ${utc(iat).slice(11, 19)} for ${lifetime(exp - iat)}, ${left}${limited}.`,
+    ...(details === null ? [] : [`   in detail: ${detailsOf(details)}`]),
     `   signed by ${signer.id} with the key of WIT ${printable(signer.wit.slice(0, 12))}…, bound to certificate ${signer.certificate.slice(0, 12)}…`,
   ];
 }
@@ -65,7 +68,14 @@ function tellLink({
 function tellLeft(root: RootView, links: readonly LinkView[]): string {
   const last = links.at(-1);
   const holder = last?.to ?? root.entry;
-  return `So ${shortName(holder)} may act with: ${scopesOf(last?.scope ?? root.scope)}, until ${utc(last?.exp ?? root.exp)}.`;
+  const details = detailsLeft({ root, links });
+  const inDetail = details === null ? '' : `; in detail: ${detailsOf(details)}`;
+  return `So ${shortName(holder)} may act with: ${scopesOf(last?.scope ?? root.scope)}, until ${utc(last?.exp ?? root.exp)}${inDetail}.`;
+}
+
+/** Entries of details in words. */
+export function detailsOf(details: readonly string[]): string {
+  return details.length === 0 ? 'nothing' : details.map(printable).join('; ');
 }
 
 export function scopesOf(scopes: readonly string[]): string {

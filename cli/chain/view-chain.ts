@@ -1,5 +1,14 @@
 /** A chain link by link, as facts without any token: what `chain show` tells and `chain diff` compares. Pure. */
-import { type ChainHeaders, type ParsedChain, type ParsedRoot, parseChain, parseRoot } from '../../delegation/index.ts';
+import {
+  type AuthorizationDetail,
+  BUILT_IN_DETAIL_TYPES,
+  type ChainHeaders,
+  type ParsedChain,
+  type ParsedRoot,
+  parseChain,
+  parseRoot,
+  tellDetail,
+} from '../../delegation/index.ts';
 
 /** What a root says; times in seconds. */
 export interface RootView {
@@ -9,6 +18,8 @@ export interface RootView {
   readonly consent: { readonly id: string; readonly version: number } | null;
   readonly purpose: string | null;
   readonly scope: readonly string[];
+  /** Entries of `authorization_details` in words; null where it has none. */
+  readonly details: readonly string[] | null;
   readonly entry: string;
   readonly iat: number;
   readonly exp: number;
@@ -27,6 +38,8 @@ export interface LinkView {
   readonly scope: readonly string[];
   /** What it took away. */
   readonly dropped: readonly string[];
+  /** What is left of the details, in words; null where the link leaves them as they are. */
+  readonly details: readonly string[] | null;
   readonly maxDepth: number | null;
   readonly next: readonly string[] | null;
   readonly route: string | null;
@@ -73,6 +86,7 @@ function rootView({ claims, scope, kid }: ParsedRoot): RootView {
     consent: tctx.consent === undefined ? null : { id: tctx.consent.id, version: tctx.consent.version },
     purpose: tctx.purpose ?? null,
     scope,
+    details: tellAll(tctx.authorization_details),
     entry: req_wl,
     iat,
     exp,
@@ -86,7 +100,7 @@ function linkViews(root: ParsedRoot, hops: ParsedChain['hops']): LinkView[] {
   return hops.map(({ link, wit, holder }) => {
     const before = left;
     left = link.scope ?? left;
-    const { aud, del_depth, iat, exp, del_max_depth, next, rte, once } = link.claims;
+    const { aud, del_depth, iat, exp, del_max_depth, next, rte, once, authorization_details } = link.claims;
     return {
       from: holder,
       to: aud,
@@ -95,6 +109,7 @@ function linkViews(root: ParsedRoot, hops: ParsedChain['hops']): LinkView[] {
       exp,
       scope: left,
       dropped: before.filter((scope) => !left.includes(scope)),
+      details: tellAll(authorization_details),
       maxDepth: del_max_depth ?? null,
       next: next ?? null,
       route: rte ?? null,
@@ -108,4 +123,14 @@ function linkViews(root: ParsedRoot, hops: ParsedChain['hops']): LinkView[] {
       },
     };
   });
+}
+
+/** What the last link leaves of the details, in words; null where the root has none. */
+export function detailsLeft({ root, links }: Pick<ChainView, 'root' | 'links'>): readonly string[] | null {
+  return links.findLast(({ details }) => details !== null)?.details ?? root.details;
+}
+
+/** Types that a policy registered are called by their name: a chain is told without its policy. */
+function tellAll(details: readonly AuthorizationDetail[] | undefined): readonly string[] | null {
+  return details?.map((entry) => tellDetail(entry, BUILT_IN_DETAIL_TYPES)) ?? null;
 }

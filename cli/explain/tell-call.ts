@@ -3,7 +3,8 @@ import { isUser } from '../../delegation/index.ts';
 import { ERROR_TABLE, isErrorCode } from '../../errors/index.ts';
 import type { ExplainResponse, OwnedThing } from '../../proto/behalf/decision/v1/decision.ts';
 import { utc } from '../chain/check.ts';
-import { scopesOf } from '../chain/tell-chain.ts';
+import { detailsOf, scopesOf } from '../chain/tell-chain.ts';
+import { detailsLeft } from '../chain/view-chain.ts';
 import { printable } from '../draw/style.ts';
 import { duration, instant, shortName } from '../draw/words.ts';
 import { routeOf } from '../hops/draw-hops.ts';
@@ -40,7 +41,7 @@ function whatHappened({ main }: HopView): string {
   return `${from} called ${to}, ${printable(routeOf(hop))}, at ${at} UTC.`;
 }
 
-function onWhoseBehalf({ view, names }: CallAccount): string[] {
+function onWhoseBehalf({ view, names, chain }: CallAccount): string[] {
   const { personal, scope, actors, depth, carrier } = view.main.hop;
   if (carrier === 'public') return ['On nobody’s behalf: it came in with no credential, by a public route.'];
   if (personal === null) return ['No delegation was read from it, or its person was erased.'];
@@ -52,7 +53,12 @@ function onWhoseBehalf({ view, names }: CallAccount): string[] {
     : `On the own authority of ${shortName(subject)}${forWhat}.`;
   const left = scopesOf(scope === '' ? [] : scope.split(' '));
   const way = actors.length === 0 ? '' : `, through ${actors.map(shortName).join(' → ')}`;
-  return [whose, `Left: ${left}; depth ${depth}${way}${carrierWords(carrier)}.`];
+  const details = chain === null ? null : detailsLeft(chain);
+  return [
+    whose,
+    `Left: ${left}; depth ${depth}${way}${carrierWords(carrier)}.`,
+    ...(details === null ? [] : [`In detail: ${detailsOf(details)}.`]),
+  ];
 }
 
 function carrierWords(carrier: string): string {

@@ -2,6 +2,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { FindingKind } from '../../proto/behalf/audit/v1/audit.ts';
 import { OVERDUE_US, SIDE_CALLEE_BIT } from './match-sides.ts';
+import type { Overspent } from './overspending.ts';
 
 /** Findings made or resolved in one sweep; the rest waits for the next. */
 const MOST_A_SWEEP = 1_000;
@@ -20,6 +21,8 @@ export interface Findings {
   }) => void;
   /** Notes a hop that is not what its chain says. Part of the transaction that stores the later of the two. */
   readonly otherChain: (at: { reporter: string; hopId: Buffer; differ: readonly string[]; nowUs: number }) => void;
+  /** Notes that the links of one parent hand on more than it has. Part of the transaction that stores the last of them. */
+  readonly overspent: (at: { reporter: string; overspent: Overspent; nowUs: number }) => void;
   /** Notes hops whose other side is overdue, and resolves those whose other side came. Gives how many of each. */
   readonly sweep: (nowUs: number) => { found: number; resolved: number };
 }
@@ -61,6 +64,10 @@ export function createFindings(database: DatabaseSync): Findings {
     otherChain({ reporter, hopId, differ, nowUs }) {
       const kind: FindingKind = 'chain_mismatch';
       add.run(kind, `${reporter} ${keyOf(hopId)}`, nowUs, JSON.stringify({ reporter, differ }));
+    },
+    overspent({ reporter, overspent: { parent, signer, links }, nowUs }) {
+      const kind: FindingKind = 'details_overspent';
+      add.run(kind, parent, nowUs, JSON.stringify({ reporter, signer, links }));
     },
     sweep(nowUs) {
       const found = overdue.all(nowUs - OVERDUE_US);

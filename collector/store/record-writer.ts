@@ -4,11 +4,13 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { defectOfChain, type Event, type PartedEvent, parseEvent, partEvent } from '../../audit/event/index.ts';
+import { BUILT_IN_DETAIL_TYPES, type DetailTypes } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import type { ChainBody, ReportRequest } from '../../proto/behalf/audit/v1/audit.ts';
 import { createCrossCheck } from '../match/cross-check.ts';
 import { createFindings } from '../match/findings.ts';
 import { isOwnSide, reportOf } from '../match/match-sides.ts';
+import { createOverspending } from '../match/overspending.ts';
 import { decodeChainBody, encodeChainBody, subjectOfChain } from './chain-body.ts';
 import { columnsOf } from './columns.ts';
 import { chainPlace, eventPlace } from './places.ts';
@@ -73,11 +75,16 @@ export function parseReport(reporter: string, request: ReportRequest): Report {
   return { reporter, events, chains: request.chains };
 }
 
-/** Takes over the writing of a record. `nowUs` is the collector's clock. */
-export function createRecordWriter(database: DatabaseSync, nowUs: () => number): RecordWriter {
+/** Takes over the writing of a record. `nowUs` is the collector's clock, `detailTypes` the registered types of details. */
+export function createRecordWriter(
+  database: DatabaseSync,
+  nowUs: () => number,
+  detailTypes: () => DetailTypes = () => BUILT_IN_DETAIL_TYPES,
+): RecordWriter {
   const subjects = createSubjects(database);
   const findings = createFindings(database);
   const crossCheck = createCrossCheck(database, findings);
+  const overspending = createOverspending(database, detailTypes);
   const statements = prepare(database);
   const sources = new Map<string, Source>();
   let size = Number(database.prepare('SELECT coalesce(max(idx) + 1, 0) AS size FROM events').get()?.size);
@@ -132,13 +139,15 @@ export function createRecordWriter(database: DatabaseSync, nowUs: () => number):
     return true;
   }
 
-  function storeChain(chain: ChainBody): void {
+  function storeChain(reporter: string, chain: ChainBody): void {
     const known = statements.findChain.get(chain.chainId);
     if (known !== undefined && known.body !== null) return;
     const subject = subjects.keyFor(subjectOfChain(chain));
     const body = seal(subject.key, chainPlace(chain.chainId), encodeChainBody(chain));
     statements.putChain.run(chain.chainId, subject.id, body);
     crossCheck.chain(Number(statements.findChain.get(chain.chainId)?.id), chain, nowUs());
+    for (const overspent of overspending.note(chain, nowUs()))
+      findings.overspent({ reporter, overspent, nowUs: nowUs() });
   }
 
   function bodyOf(chainId: Buffer): Omit<ChainBody, 'chainId'> | null {
@@ -207,7 +216,7 @@ export function createRecordWriter(database: DatabaseSync, nowUs: () => number):
         const entries: Buffer[] = [];
         const touched = new Set<Source>();
         for (const { reporter, events, chains } of reports) {
-          for (const chain of chains) storeChain(chain);
+          for (const chain of chains) storeChain(reporter, chain);
           let through: StoredThrough = { epoch: Buffer.alloc(0), seq: 0 };
           for (const { event, parted } of events) {
             const source = sourceOf(reporter, event.epoch);
@@ -225,7 +234,11 @@ export function createRecordWriter(database: DatabaseSync, nowUs: () => number):
       });
     },
     entries: (from, to) => statements.entries.all(from, to).map((row) => Buffer.from(row.entry as Uint8Array)),
-    sweep: () => inTransaction(() => findings.sweep(nowUs())),
+    sweep: () =>
+      inTransaction(() => {
+        overspending.sweep(nowUs());
+        return findings.sweep(nowUs());
+      }),
   };
 }
 

@@ -92,6 +92,20 @@ CREATE TABLE findings (
 ) STRICT;
 `;
 
+/** Came after the first records were made; nothing else changed with it. */
+const LATER_TABLES = `
+-- How much a link hands on of the spendable details of its parent, both by the hash of their signing input.
+CREATE TABLE IF NOT EXISTS detail_shares (
+  parent TEXT NOT NULL,
+  link TEXT NOT NULL,
+  -- JSON: [unit, amount as whole number, places of the parent's entries that it may be of] each.
+  parts TEXT NOT NULL,
+  noted_us INTEGER NOT NULL,
+  PRIMARY KEY (parent, link)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS detail_shares_by_time ON detail_shares (noted_us);
+`;
+
 /**
  * Opens the record for writing, making it if there is none.
  * @throws {BehalfError} `data_directory_unusable`
@@ -104,6 +118,7 @@ export function openRecord(file: string): DatabaseSync {
     const version = database.prepare('PRAGMA user_version').get()?.user_version;
     if (version === 0) database.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${VERSION}; COMMIT`);
     else if (version !== VERSION) throw new Error(`the record has version ${version}, this program reads ${VERSION}`);
+    database.exec(LATER_TABLES);
     return database;
   } catch (cause) {
     throw new BehalfError(

@@ -295,7 +295,8 @@ export type FindingKind =
   | 'sequence_gap'
   | 'foreign_side'
   | 'sides_disagree'
-  | 'chain_mismatch';
+  | 'chain_mismatch'
+  | 'details_overspent';
 export interface Finding {
   readonly id: number;
   readonly kind: FindingKind;
