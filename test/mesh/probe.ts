@@ -23,8 +23,8 @@ export interface Presented {
 
 export interface Probe {
   readonly identity: OwnIdentity;
-  /** The chain of one link that the user's token gives, for `back` unless said otherwise. */
-  chain(to?: SpiffeId): Promise<Fields>;
+  /** The chain of one link that the user's token gives, for `back` unless said otherwise; `details` are asked of its root. */
+  chain(to?: SpiffeId, details?: string): Promise<Fields>;
   /** The chain with other claims in its link, signed anew with the probe's own WIT key. */
   withClaims(fields: Fields, claims: object): Fields;
   /** A fresh `Delegation-Hop`. */
@@ -59,8 +59,8 @@ export async function startProbe(running: RunningMesh, accessToken: string): Pro
   return {
     identity,
     nextHop,
-    async chain(to = workload('back')) {
-      const root = await exchangeToken({ mesh: running.mesh, log }, identity, accessToken, SCOPE);
+    async chain(to = workload('back'), details = '') {
+      const root = await exchangeToken({ mesh: running.mesh, log }, identity, accessToken, SCOPE, details);
       return chainHeaders(identity, root, to);
     },
     withClaims(fields, claims) {

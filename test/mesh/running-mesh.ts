@@ -23,7 +23,7 @@ export interface RunningMesh {
   readonly query: ServiceClient<AuditQuery>;
   /** A service of the plan, as `mesh.json` shows it. */
   service(name: string): Mesh['file']['services'][number];
-  signIn(account: string, password: string): Promise<ObtainedTokens>;
+  signIn(account: string, password: string, details?: readonly object[]): Promise<ObtainedTokens>;
   /** Every hop and its end on record, in log order. */
   hops(): Promise<RecordedEvent[]>;
   events(kind: string): Promise<RecordedEvent[]>;
@@ -61,7 +61,7 @@ export async function runMesh(
       if (found === undefined) throw new Error(`no service ${name}`);
       return found;
     },
-    signIn: (account, password) =>
+    signIn: (account, password, details = []) =>
       obtainTokens({
         issuer: authority!.issuer,
         clientId: CLIENT.id,
@@ -71,6 +71,7 @@ export async function runMesh(
         scopes: [...SCOPES],
         purpose: 'test',
         durationS: 3600,
+        ...(details.length === 0 ? {} : { details: JSON.stringify(details) }),
       }),
     hops: () => pages((fromIndex) => query.listHops({ fromIndex, limit: 10_000 })),
     events: (kind) => pages((fromIndex) => query.listEvents({ kind, fromIndex, limit: 10_000 })),

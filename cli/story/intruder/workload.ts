@@ -35,6 +35,7 @@ export async function exchangeToken(
   identity: OwnIdentity,
   accessToken: string,
   scope: string,
+  authorizationDetails = '',
 ): Promise<VerifiedRoot> {
   const { id, address } = mesh.file.authority!;
   const client = connectService(tokenExchange, { address, identity, expect: id, log });
@@ -44,7 +45,13 @@ export async function exchangeToken(
       stream.once('data', resolve);
       stream.once('error', (error: unknown) => reject(errorOfCall(error)));
     });
-    stream.write({ id: 1, subjectToken: accessToken, subjectTokenType: ACCESS_TOKEN, scope });
+    stream.write({
+      id: 1,
+      subjectToken: accessToken,
+      subjectTokenType: ACCESS_TOKEN,
+      scope,
+      authorizationDetails,
+    });
     const { issued, refusal } = await answered;
     stream.end();
     if (!issued) {
