@@ -32,6 +32,8 @@ export interface UpstreamIssuerConfig {
   readonly clients: readonly UpstreamClientConfig[];
 }
 
+/** RFC 3339 with a zone. */
+const TIME = '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$';
 const NAME = { type: 'string', minLength: 1, maxLength: 128 } as const;
 const SCOPES = { type: 'array', maxItems: 64, items: NAME } as const;
 const CLAIM = { type: 'string', minLength: 1, maxLength: 128 } as const;
@@ -52,10 +54,10 @@ const CLIENT_SCHEMA = {
       maxLength: 200,
       description: 'What for; goes into consents and policies.',
     },
-    until: { type: 'string', format: 'date-time', description: 'End of the consents (RFC 3339).' },
+    until: { type: 'string', pattern: TIME, description: 'End of the consents (RFC 3339).' },
     since: {
       type: 'string',
-      format: 'date-time',
+      pattern: TIME,
       description: 'A consent that was withdrawn before this time is given anew; absent, what was withdrawn stays so.',
     },
     owner: { ...NAME, description: 'Who answers for it.' },

@@ -48,7 +48,8 @@ function serviceFacts(paths: MeshPaths, service: ServicePlan): MeshService {
     mesh: paths.port(`${name}/mesh`),
     localApi: url('local-api'),
     shared: url('shared'),
-    entry: entry === undefined ? null : url('entry'),
+    entry:
+      entry === undefined ? null : entry.tls === undefined ? url('entry') : url('entry').replace('http:', 'https:'),
     peers: Object.fromEntries(calls.map((peer) => [peer, url(`to/${peer}`)])),
     exits: Object.fromEntries(exits.map((exit) => [exit, url(`exit/${exit}`)])),
     app: appAddress(paths, service),

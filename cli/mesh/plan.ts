@@ -1,5 +1,6 @@
 /** What a mesh on one machine consists of: given by `behalf up`'s file, by `behalf dev pair`, or by a test. */
 import type { SpiffeId, TrustDomain } from '../../identity/index.ts';
+import type { EntryConfig } from '../../sidecar/config.ts';
 
 /** A program that the supervisor runs as a service. */
 export interface ServiceProgram {
@@ -34,7 +35,7 @@ export interface ServicePlan {
   /** Names of the destinations outside the mesh that it calls. */
   readonly exits?: readonly string[];
   /** `listen` is a loopback address that a person chose; a free port without it. */
-  readonly entry?: { readonly listen?: string; readonly forward?: string; readonly refusals?: 'code' | 'hidden' };
+  readonly entry?: Partial<EntryConfig>;
   /** Its calls may also find their request by trace id. */
   readonly traceId?: boolean;
   /** Where its sidecar reaches the collector, given the collector's own address: through a proxy, in drills that cut it off. */
