@@ -7,6 +7,12 @@ import { type JsonSchema, namesAt } from './schema.ts';
 /** Where a path of the configuration was written, for the message. */
 export type Locate = (path: readonly (string | number)[]) => { readonly [fact: string]: string | number };
 
+/** `date-time` of RFC 3339 section 5.6: a time of day and an offset, always. */
+function isDateTime(text: string): boolean {
+  const form = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
+  return form.test(text) && !Number.isNaN(Date.parse(text));
+}
+
 /**
  * Returns the value as the type that the schema stands for.
  * @throws {BehalfError} `config_invalid` with the key, what is wrong with it and where it stands
@@ -18,7 +24,7 @@ export function validateConfig<T>(schema: JsonSchema, value: unknown, locate: Lo
     strictRequired: false,
     strictTypes: false,
     allowUnionTypes: true,
-    formats: { uri: (text: string) => URL.canParse(text) },
+    formats: { uri: (text: string) => URL.canParse(text), 'date-time': isDateTime },
   });
   const check = ajv.compile<T>(schema);
   if (check(value)) return value;

@@ -40,6 +40,8 @@ def serve(open_url, wrap):
                 return response.status, response.read()
         except urllib.error.HTTPError as refused:
             return refused.code, refused.read()
+        except OSError:
+            return 502, b"no answer"
 
     port = int(os.environ["PORT"])
     make_server("127.0.0.1", port, wrap(app), ThreadedServer, QuietHandler).serve_forever()

@@ -1,7 +1,8 @@
 /**
  * The users of the interleave drill, in a process of their own: sends its share of numbered requests, each decided by seed and
  * number alone, and writes a line for each that was answered. Some go over a new connection, some are broken off and sent again, as
- * are all that come back with 503 because a service could not be reached; many bring the same `traceparent`. What it wrote is what the drill is judged by.
+ * are all that come back with 502, 503 or 504 because a service could not be reached; many bring the same `traceparent`. What it
+ * wrote is what the drill is judged by.
  *
  *     node client.ts '{"entries": [{"way","url"}], "tokens": [], "from", "count", "seed", "concurrency"}'
  */
@@ -11,6 +12,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { InterleaveLine, InterleaveOrders } from './ledger-line.ts';
 
+const UNREACHED: readonly number[] = [502, 503, 504];
 const MAX_RETRIES = 3;
 const ONE_TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
 
@@ -50,10 +52,9 @@ async function one(n: number): Promise<InterleaveLine> {
     if (dice[11]! % 10 === 0) await send(false).catch(() => undefined);
     for (let retries = 0; ; retries += 1) {
       const { status, body } = await send(true);
+      if (UNREACHED.includes(status) && retries < MAX_RETRIES) continue;
       const { subject = '', code = '' } = JSON.parse(body) as { subject?: string; code?: string };
-      if (code !== 'upstream_unavailable' || retries === MAX_RETRIES) {
-        return { n, way, user, dropped, status, subject, code, retries };
-      }
+      return { n, way, user, dropped, status, subject, code, retries };
     }
   } catch (error) {
     return { n, way, user, dropped, status: 0, subject: '', code: (error as Error).message, retries: 0 };
