@@ -59,6 +59,7 @@ test('the drill sees a sidecar that guesses: wrong users, and calls let through 
   );
   expect(held).toBeLessThan(tried);
   expect(tally.ways['node-copy']?.guessed).toBeGreaterThan(0);
+  expect(tally.ways['node-copy']?.wrongUser).toBeGreaterThan(0);
   const wrong = failed as { dropped: boolean; status: number }[];
   expect(wrong.some(({ dropped, status }) => !dropped && status === 200)).toBe(true);
 }, 180_000);

@@ -47,12 +47,13 @@ export interface InterleaveResult {
   readonly failed: readonly object[];
 }
 
-/** Requests of one way: held, or denied as they had to be; failed, and of those the ones let through without a context. */
+/** Requests of one way: held, or denied as they had to be; failed, and of those the ones let through without a context, or for another user. */
 export interface WayTally {
   held: number;
   denied: number;
   failed: number;
   guessed: number;
+  wrongUser: number;
 }
 
 export interface InterleaveTally {
@@ -123,7 +124,7 @@ async function send(
   const perSecond = (): number => Math.round((tried / (performance.now() - startedMs)) * 1_000);
   for await (const text of createInterface({ input: child.stdout })) {
     const line = JSON.parse(text) as InterleaveLine;
-    ways[line.way] ??= { held: 0, denied: 0, failed: 0, guessed: 0 };
+    ways[line.way] ??= { held: 0, denied: 0, failed: 0, guessed: 0, wrongUser: 0 };
     const way = ways[line.way]!;
     tried += 1;
     sentAgain += line.retries > 0 ? 1 : 0;
@@ -134,6 +135,7 @@ async function send(
       way.failed += 1;
       if (failed.length < MAX_FAILURES_TOLD) say(JSON.stringify(line));
       if (line.dropped && line.status === 200) way.guessed += 1;
+      if (!line.dropped && line.status === 200) way.wrongUser += 1;
       if (failed.length < MAX_FAILURES_TOLD) failed.push(line);
     }
     // Those under way may have higher numbers: to go on from here repeats them.
