@@ -24,6 +24,10 @@ export interface AuthorityConfig extends IdentityConfig {
   readonly devMode?: boolean;
 }
 
+/** Bounds of `deferrable`: what consents bound anyway, and what still is one piece of work. */
+const MAX_DEFERRED_S = 2_592_000;
+const MAX_DEFERRED_USES = 1_000;
+
 const ADDRESS = '^.+:[0-9]{1,5}$';
 const NAME = { type: 'string', minLength: 1, maxLength: 128 } as const;
 
@@ -73,6 +77,26 @@ const CLIENT_SCHEMA = {
       required: ['secretFile'],
       properties: {
         secretFile: { type: 'string', minLength: 1, description: 'File with its secret, 32 random bytes or more.' },
+      },
+    },
+    deferrable: {
+      type: 'object',
+      description: 'Lets it ask users to have work finished later, without them. Absent: it may not.',
+      additionalProperties: false,
+      required: ['maxS', 'uses'],
+      properties: {
+        maxS: {
+          type: 'integer',
+          minimum: 60,
+          maximum: MAX_DEFERRED_S,
+          description: 'Longest time in seconds from the request to the last use; never longer than the consent.',
+        },
+        uses: {
+          type: 'integer',
+          minimum: 1,
+          maximum: MAX_DEFERRED_USES,
+          description: 'How often each piece of work may be taken up.',
+        },
       },
     },
   },

@@ -53,6 +53,7 @@ async function setUp(revoke: () => Promise<{ number: number }>) {
       purpose: '',
       untilS: clock() + 600,
       shown: '',
+      deferrable: null,
       grantId,
       details: [],
     });

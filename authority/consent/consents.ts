@@ -32,6 +32,14 @@ export interface Consent {
   readonly fromS: number;
   readonly untilS: number;
   readonly state: ConsentState;
+  /** Work that may be finished later without the user; null for none. */
+  readonly deferrable: Deferrable | null;
+}
+
+/** How far work may be put off on a consent: the longest wait in seconds, and how often each piece of it may be taken up. */
+export interface Deferrable {
+  readonly maxS: number;
+  readonly uses: number;
 }
 
 /** What a user agreed to on the page. */
@@ -49,6 +57,8 @@ export interface ConsentGiven {
   /** Who agreed, where that was not the user, and why. */
   readonly by?: string;
   readonly reason?: string;
+  /** Absent for none. */
+  readonly deferrable?: Deferrable | null;
 }
 
 /** A change that was made: what the consent is now, and the entry of its history. */
@@ -98,7 +108,8 @@ export interface ConsentDeps {
 /** Opens the consents of the database. */
 export function createConsents({ database, oauth, revocations, details, clock }: ConsentDeps): Consents {
   const { sql, transaction } = database;
-  const COLUMNS = 'id, version, account, client_id, scopes, purpose, from_s, until_s, state';
+  const COLUMNS =
+    'id, version, account, client_id, scopes, purpose, from_s, until_s, state, deferrable_s, deferrable_uses';
   const selectOne = sql.prepare(`SELECT ${COLUMNS} FROM consent WHERE id = ?`);
   const selectActive = sql.prepare(
     `SELECT ${COLUMNS} FROM consent WHERE account = ? AND client_id = ? AND purpose = ? AND state = 'active' AND until_s > ?`,
@@ -114,12 +125,14 @@ export function createConsents({ database, oauth, revocations, details, clock }:
   const selectHistory = sql.prepare('SELECT * FROM consent_change WHERE consent = ? ORDER BY version');
   const selectLastHash = sql.prepare('SELECT hash FROM consent_change WHERE consent = ? ORDER BY version DESC LIMIT 1');
   const upsert = sql.prepare(
-    `INSERT INTO consent (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
-     version = excluded.version, scopes = excluded.scopes, until_s = excluded.until_s, state = excluded.state`,
+    `INSERT INTO consent (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
+     version = excluded.version, scopes = excluded.scopes, until_s = excluded.until_s, state = excluded.state,
+     deferrable_s = excluded.deferrable_s, deferrable_uses = excluded.deferrable_uses`,
   );
   const insertChange = sql.prepare(
-    `INSERT INTO consent_change (consent, version, change, at_s, scopes, until_s, by, reason, shown, previous_hash, hash)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO consent_change (consent, version, change, at_s, scopes, until_s, by, reason, shown, previous_hash, hash,
+     deferrable_s, deferrable_uses)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const insertEventDue = sql.prepare('INSERT INTO event_due (consent, version) VALUES (?, ?)');
   const selectEventsDue = sql.prepare('SELECT consent, version FROM event_due ORDER BY consent, version LIMIT 1000');
@@ -128,7 +141,7 @@ export function createConsents({ database, oauth, revocations, details, clock }:
 
   /** Writes a consent and the change that made it so. Inside a transaction only. */
   function write(consent: Consent, kind: ConsentChangeKind, by: string, reason: string, shown: string): HashedChange {
-    const { id, version, account, clientId, scopes, purpose, fromS, untilS, state } = consent;
+    const { id, version, account, clientId, scopes, purpose, fromS, untilS, state, deferrable } = consent;
     const change: ConsentChange = {
       consent: id,
       version,
@@ -139,12 +152,15 @@ export function createConsents({ database, oauth, revocations, details, clock }:
       by,
       reason,
       shown,
+      deferrable,
     };
+    const later = [deferrable?.maxS ?? null, deferrable?.uses ?? null];
     const last = selectLastHash.get(id)?.['hash'];
     const previousHash = last instanceof Uint8Array ? Buffer.from(last) : NO_PREVIOUS_HASH;
     const hash = hashOfChange(change, previousHash);
-    upsert.run(id, version, account, clientId, scopes.join(' '), purpose, fromS, untilS, state);
-    insertChange.run(id, version, kind, change.atS, scopes.join(' '), untilS, by, reason, shown, previousHash, hash);
+    upsert.run(id, version, account, clientId, scopes.join(' '), purpose, fromS, untilS, state, ...later);
+    const words = [scopes.join(' '), untilS, by, reason, shown];
+    insertChange.run(id, version, kind, change.atS, ...words, previousHash, hash, ...later);
     insertEventDue.run(id, version);
     return { ...change, previousHash, hash };
   }
@@ -181,14 +197,28 @@ export function createConsents({ database, oauth, revocations, details, clock }:
     },
     give: (given) =>
       transaction(() => {
-        const { account, clientId, purpose, untilS, scopes, shown, grantId, by = 'user', reason = '' } = given;
+        const { account, clientId, purpose, untilS, scopes, shown, grantId, by = 'user', reason = '', deferrable = null } = given;
         const before = parseRow(selectActive.get(account, clientId, purpose, nowS()));
         const consent: Consent =
           before === null
-            ? { id: newId(), version: 1, account, clientId, scopes, purpose, fromS: nowS(), untilS, state: 'active' }
-            : { ...before, version: before.version + 1, scopes, untilS };
+            ? {
+                id: newId(),
+                version: 1,
+                account,
+                clientId,
+                scopes,
+                purpose,
+                fromS: nowS(),
+                untilS,
+                state: 'active',
+                deferrable,
+              }
+            : { ...before, version: before.version + 1, scopes, untilS, deferrable };
         const narrower =
-          before !== null && (untilS < before.untilS || before.scopes.some((scope) => !scopes.includes(scope)));
+          before !== null &&
+          (untilS < before.untilS ||
+            before.scopes.some((scope) => !scopes.includes(scope)) ||
+            isLess(deferrable, before.deferrable));
         const kind = before === null ? 'granted' : narrower ? 'narrowed' : 'extended';
         const change = write(consent, kind, by, reason, shown);
         for (const grant of narrower ? grantsOf(consent.id) : []) oauth.narrowGrant(grant, scopes);
@@ -236,6 +266,16 @@ export function createConsents({ database, oauth, revocations, details, clock }:
   }
 }
 
+function isLess(now: Deferrable | null, before: Deferrable | null): boolean {
+  if (before === null) return false;
+  return now === null || now.maxS < before.maxS || now.uses < before.uses;
+}
+
+function parseDeferrable(row: Row): Deferrable | null {
+  const [maxS, uses] = [row['deferrable_s'], row['deferrable_uses']];
+  return maxS === null || maxS === undefined ? null : { maxS: Number(maxS), uses: Number(uses) };
+}
+
 function newId(): string {
   return `c:${randomBytes(16).toString('base64url')}`;
 }
@@ -254,6 +294,7 @@ function parseRow(row: Row | undefined): Consent | null {
     fromS: Number(row['from_s']),
     untilS: Number(row['until_s']),
     state: String(row['state']) as ConsentState,
+    deferrable: parseDeferrable(row),
   };
 }
 
@@ -268,6 +309,7 @@ function parseChange(row: Row): HashedChange {
     by: String(row['by']),
     reason: String(row['reason']),
     shown: String(row['shown']),
+    deferrable: parseDeferrable(row),
     previousHash: Buffer.from(row['previous_hash'] as Uint8Array),
     hash: Buffer.from(row['hash'] as Uint8Array),
   };

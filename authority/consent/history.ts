@@ -20,6 +20,7 @@ export interface ConsentChange {
   readonly reason: string;
   /** The text that the user was shown; empty where no page was. */
   readonly shown: string;
+  readonly deferrable: { readonly maxS: number; readonly uses: number } | null;
 }
 
 export interface HashedChange extends ConsentChange {
@@ -31,13 +32,17 @@ export interface HashedChange extends ConsentChange {
 /** What the first change names as the one before. */
 export const NO_PREVIOUS_HASH: Buffer = Buffer.alloc(32);
 
-/** SHA-256 over `behalf-consent-change-v1`, 0x00, the hash before, and the change's members as a JSON array in fixed order. */
+/**
+ * SHA-256 over `behalf-consent-change-v1`, 0x00, the hash before, and the change's members as a JSON array in fixed order; the two
+ * of `deferrable` stand at the end where there are such, so that hashes from before there were any still hold.
+ */
 export function hashOfChange(change: ConsentChange, previousHash: Buffer): Buffer {
-  const { consent, version, change: kind, atS, scopes, untilS, by, reason, shown } = change;
+  const { consent, version, change: kind, atS, scopes, untilS, by, reason, shown, deferrable } = change;
+  const later = deferrable === null ? [] : [deferrable.maxS, deferrable.uses];
   return createHash('sha256')
     .update('behalf-consent-change-v1\0', 'ascii')
     .update(previousHash)
-    .update(JSON.stringify([consent, version, kind, atS, scopes, untilS, by, reason, shown]), 'utf8')
+    .update(JSON.stringify([consent, version, kind, atS, scopes, untilS, by, reason, shown, ...later]), 'utf8')
     .digest();
 }
 

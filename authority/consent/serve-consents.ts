@@ -26,6 +26,8 @@ export function serveConsents(deps: ConsentServiceDeps): Implementation<Consents
   const message = (consent: Consent): ConsentMessage => ({
     ...consent,
     scopes: [...consent.scopes],
+    deferrableS: consent.deferrable?.maxS ?? 0,
+    deferrableUses: consent.deferrable?.uses ?? 0,
     account: accounts.nameOf(consent.account) ?? '',
     subject: subjectOf(consent.account),
   });

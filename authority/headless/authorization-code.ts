@@ -20,6 +20,8 @@ export interface ObtainTokens {
   /** `authorization_details` to ask for (RFC 9396), as JSON text. */
   readonly details?: string;
   readonly purpose: string;
+  /** Whether work that the client puts off is ticked, where the page asks. */
+  readonly deferrable?: boolean;
   /** How long the consent lasts, in seconds. */
   readonly durationS: number;
   /** Makes a DPoP proof (RFC 9449) for a request; the tokens are then bound to its key. */
@@ -124,7 +126,7 @@ async function authorize(browser: Browser, ask: ObtainTokens, verifier: string, 
 async function fillForm(
   browser: Browser,
   page: Page,
-  { account, password, scopes, grantOnly, durationS }: ObtainTokens,
+  { account, password, scopes, grantOnly, durationS, deferrable }: ObtainTokens,
 ): Promise<Page> {
   const action = page.formAction();
   const csrf = page.hiddenField('csrf');
@@ -139,6 +141,7 @@ async function fillForm(
     ['csrf', csrf],
     ['decision', 'allow'],
     ['duration_s', String(durationS)],
+    ...(deferrable === true ? [['deferrable', 'yes'] as [string, string]] : []),
     ...(grantOnly ?? scopes).map((scope): [string, string] => ['scope', scope]),
     ...page.checkboxes('detail').map((value): [string, string] => ['detail', value]),
   ]);

@@ -24,6 +24,8 @@ export interface ClientConfig {
   readonly reason: string;
   /** A client that can keep a secret; absent for one that cannot (RFC 6749 section 2.1). */
   readonly confidential?: { readonly secretFile: string };
+  /** How far it may ask users to let work be put off: seconds, and uses of each piece of work. Absent: not at all. */
+  readonly deferrable?: { readonly maxS: number; readonly uses: number };
 }
 
 /**

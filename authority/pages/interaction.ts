@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Interaction } from 'oidc-provider';
 import { type AuthorizationDetail, tellDetail } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
+import type { Deferrable } from '../consent/consents.ts';
 import { readAskedOfUser } from '../details/grant-details.ts';
 import { readForm } from '../http/read-body.ts';
 import { sendPage, setSecurityHeaders } from './answer.ts';
@@ -110,6 +111,7 @@ async function postConsent(
   const given: Given = {
     scopes: granted,
     details: [...facts.details.keys()].filter((index) => boxes.includes(String(index))),
+    deferrable: fields.get('deferrable') === 'yes' ? facts.deferrable : null,
     durationS: parseDuration(fields.get('duration_s')),
   };
   const grantId = await recordConsent(deps, details, facts, given);
@@ -127,6 +129,7 @@ interface Given {
   /** Places in the list of details that was asked for. */
   readonly details: readonly number[];
   readonly durationS: number;
+  readonly deferrable: Deferrable | null;
 }
 
 /** Makes the OAuth grant, then the consent on which it rests. A grant whose consent we did not come to write is worth nothing. */
@@ -134,7 +137,7 @@ async function recordConsent(
   deps: PageDeps,
   details: InteractionDetails,
   facts: ConsentPage,
-  { scopes: granted, details: ticked, durationS }: Given,
+  { scopes: granted, details: ticked, durationS, deferrable }: Given,
 ): Promise<string> {
   const { provider, audience, changes, clock } = deps;
   const clientId = String(details.params['client_id']);
@@ -154,9 +157,10 @@ async function recordConsent(
     scopes: granted,
     purpose: facts.purpose,
     untilS,
-    shown: consentText(facts, granted, ticked),
+    shown: consentText(facts, granted, { details: ticked, deferrable: deferrable !== null }),
     grantId,
     details: askedDetails(deps, details).filter((_, index) => ticked.includes(index)),
+    deferrable,
   });
   return grantId;
 }
@@ -194,7 +198,7 @@ function signInForm({ forms }: PageDeps, { uid }: InteractionDetails, account: s
 }
 
 function consentFacts(deps: PageDeps, details: InteractionDetails): ConsentPage {
-  const { forms, accounts, snapshot, clientName, audience, detailTypes } = deps;
+  const { forms, accounts, snapshot, clientName, audience, detailTypes, deferrableOf } = deps;
   const { uid, params, prompt } = details;
   const missing = prompt.details['missingResourceScopes'] as Record<string, unknown> | undefined;
   const scopes: ScopeText[] = listOf(missing?.[audience]).map((name) => scopeText(snapshot(), name));
@@ -206,6 +210,7 @@ function consentFacts(deps: PageDeps, details: InteractionDetails): ConsentPage 
     purpose: typeof params['purpose'] === 'string' ? params['purpose'] : '',
     scopes,
     details: askedDetails(deps, details).map((entry) => tellDetail(entry, detailTypes())),
+    deferrable: deferrableOf(String(params['client_id'])),
   };
 }
 

@@ -5,7 +5,7 @@ import type { DetailTypes } from '../../delegation/index.ts';
 import type { Clock } from '../../identity/index.ts';
 import type { PolicySnapshot } from '../../policy/snapshot/snapshot.ts';
 import type { ConsentChanges } from '../consent/consent-changes.ts';
-import type { Consents } from '../consent/consents.ts';
+import type { Consents, Deferrable } from '../consent/consents.ts';
 import type { GrantDetails } from '../details/grant-details.ts';
 import type { AddressOf } from '../http/client-address.ts';
 import type { Accounts } from '../sign-in/accounts.ts';
@@ -26,6 +26,8 @@ export interface PageDeps {
   readonly forms: FormTokens;
   readonly snapshot: () => PolicySnapshot | null;
   readonly clientName: (clientId: string) => string;
+  /** How far a client may ask users to let work be put off, or null. */
+  readonly deferrableOf: (clientId: string) => Deferrable | null;
   /** The resource whose scopes are asked for. */
   readonly audience: string;
   /** Whether browsers reach us over https. */

@@ -1,6 +1,6 @@
 /** The pages themselves: pure functions from what is known to HTML. */
 import type { PolicySnapshot } from '../../policy/snapshot/snapshot.ts';
-import type { Consent } from '../consent/consents.ts';
+import type { Consent, Deferrable } from '../consent/consents.ts';
 import { page } from './answer.ts';
 import { type Html, html } from './html.ts';
 
@@ -59,10 +59,21 @@ export interface ConsentPage {
   readonly scopes: readonly ScopeText[];
   /** What is asked for in detail (RFC 9396), in words. */
   readonly details: readonly string[];
+  /** What the client asks for of work that is put off; null where it may not ask. */
+  readonly deferrable: Deferrable | null;
 }
 
 /** The consent form: any part can be unticked, and the end chosen. */
-export function consentPage({ action, csrf, account, clientName, purpose, scopes, details }: ConsentPage): string {
+export function consentPage({
+  action,
+  csrf,
+  account,
+  clientName,
+  purpose,
+  scopes,
+  details,
+  deferrable,
+}: ConsentPage): string {
   return page(
     `Let ${clientName} act for you?`,
     html`<p>You are signed in as <strong>${account}</strong>. ${clientName} asks to do the following in your name${purpose === '' ? '.' : html`, for this purpose: <q>${purpose}</q>.`}</p>
@@ -71,7 +82,14 @@ export function consentPage({ action, csrf, account, clientName, purpose, scopes
 <fieldset><legend>What it may do: untick what you do not want</legend>
 ${scopes.map(scopeBox)}${details.map(detailBox)}
 </fieldset>
-<label>Until when
+${
+  deferrable === null
+    ? null
+    : html`<fieldset><legend>Work that takes longer</legend>
+<label><input type="checkbox" name="deferrable" value="yes"> ${deferrableText(deferrable)}<small>Only within what is ticked above, and only until the end below</small></label>
+</fieldset>
+`
+}<label>Until when
 <select name="duration_s">
 ${DURATIONS.map(({ seconds, text }) => html`<option value="${seconds}"${seconds === DEFAULT_CONSENT_S ? html` selected` : null}>${text}</option>`)}
 </select></label>
@@ -82,15 +100,41 @@ ${DURATIONS.map(({ seconds, text }) => html`<option value="${seconds}"${seconds 
   );
 }
 
+/** In plain words, what work that is put off means. */
+export function deferrableText({ maxS, uses }: Deferrable): string {
+  const often = uses === 1 ? 'once' : `${uses} times at most`;
+  return `It may finish work later without you: within ${durationText(maxS)} of your request, each piece of it ${often}`;
+}
+
+/** In the largest unit that it is a whole number of. */
+function durationText(seconds: number): string {
+  const units = [
+    [86_400, 'day'],
+    [3_600, 'hour'],
+    [60, 'minute'],
+    [1, 'second'],
+  ] as const;
+  const [size, name] = units.find(([unit]) => seconds % unit === 0) ?? units[3];
+  const count = seconds / size;
+  return `${count} ${name}${count === 1 ? '' : 's'}`;
+}
+
 /** What the consent page said, for the record: one line a fact. */
 export function consentText(
-  { clientName, purpose, scopes, details }: Pick<ConsentPage, 'clientName' | 'purpose' | 'scopes' | 'details'>,
+  {
+    clientName,
+    purpose,
+    scopes,
+    details,
+    deferrable,
+  }: Pick<ConsentPage, 'clientName' | 'purpose' | 'scopes' | 'details' | 'deferrable'>,
   granted: readonly string[],
-  grantedDetails: readonly number[],
+  ticked: { readonly details: readonly number[]; readonly deferrable: boolean },
 ): string {
   const lines = scopes.map(({ name, title }) => `[${granted.includes(name) ? 'x' : ' '}] ${title} (${name})`);
-  const inDetail = details.map((words, index) => `[${grantedDetails.includes(index) ? 'x' : ' '}] ${words}`);
-  return [`Client: ${clientName}`, `Purpose: ${purpose}`, ...lines, ...inDetail].join('\n');
+  const inDetail = details.map((words, index) => `[${ticked.details.includes(index) ? 'x' : ' '}] ${words}`);
+  const later = deferrable === null ? [] : [`[${ticked.deferrable ? 'x' : ' '}] ${deferrableText(deferrable)}`];
+  return [`Client: ${clientName}`, `Purpose: ${purpose}`, ...lines, ...inDetail, ...later].join('\n');
 }
 
 export interface AccessPage {

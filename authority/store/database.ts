@@ -125,6 +125,45 @@ CREATE TABLE grant_detail (
   PRIMARY KEY (grant_id, place)
 ) STRICT;
 `,
+  `
+-- How far work may be put off (deferred/): both null where a consent lets none.
+ALTER TABLE consent ADD COLUMN deferrable_s INTEGER;
+ALTER TABLE consent ADD COLUMN deferrable_uses INTEGER;
+ALTER TABLE consent_change ADD COLUMN deferrable_s INTEGER;
+ALTER TABLE consent_change ADD COLUMN deferrable_uses INTEGER;
+-- Work that outlives its request (WIRE.md section 6). Who the user is stands here as the account alone.
+CREATE TABLE deferred (
+  id TEXT PRIMARY KEY,
+  reference_hash BLOB NOT NULL UNIQUE,
+  holder TEXT NOT NULL,
+  account TEXT NOT NULL REFERENCES account (id),
+  consent TEXT NOT NULL REFERENCES consent (id),
+  client_id TEXT NOT NULL,
+  grant_id TEXT NOT NULL,
+  txn TEXT NOT NULL,
+  -- What was left of the old chain, and what a revocation can hit in it: JSON.
+  chain TEXT NOT NULL,
+  purpose TEXT NOT NULL,
+  made_s INTEGER NOT NULL,
+  until_s INTEGER NOT NULL,
+  uses INTEGER NOT NULL,
+  uses_left INTEGER NOT NULL CHECK (uses_left >= 0),
+  -- When the last root was made of it; 0 before the first.
+  used_s INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('standing', 'used', 'cancelled', 'revoked', 'expired')),
+  ended_by TEXT NOT NULL,
+  ended_why TEXT NOT NULL
+) STRICT;
+CREATE INDEX deferred_by_holder ON deferred (holder, state);
+CREATE INDEX deferred_by_account ON deferred (account, state);
+CREATE INDEX deferred_by_end ON deferred (state, until_s);
+-- Through which entry of the CA's live state every standing grant has been judged.
+CREATE TABLE deferred_judged (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  ca_entry INTEGER NOT NULL
+) STRICT;
+INSERT INTO deferred_judged (one, ca_entry) VALUES (1, 0);
+`,
 ];
 const SCHEMA_VERSION = SCHEMAS.length;
 

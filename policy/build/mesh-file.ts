@@ -62,6 +62,7 @@ export interface MeshWorkload {
   readonly entryCeiling: readonly string[] | null;
   /** `to` is a name or a SPIFFE ID, as in edges. */
   readonly own: readonly { readonly to: string; readonly scopes: readonly string[] }[];
+  readonly deferrable?: boolean;
 }
 
 export interface MeshFile {
@@ -209,7 +210,7 @@ function readMeshRoute(value: unknown, at: string): SnapshotRoute {
 }
 
 function readWorkload(name: string, value: unknown, at: string, trustDomain: TrustDomain): MeshWorkload {
-  const object = readObject(value, at, ['owner', 'reason'], ['id', 'entry', 'own']);
+  const object = readObject(value, at, ['owner', 'reason'], ['id', 'entry', 'own', 'deferrable']);
   return {
     id: idOf(name, object.id, at, trustDomain),
     name: readName(name, at),
@@ -220,6 +221,7 @@ function readWorkload(name: string, value: unknown, at: string, trustDomain: Tru
       const { to, scopes } = readObject(own, place, ['to', 'scopes']);
       return { to: readText(to, join(place, 'to')), scopes: readScopes(scopes, join(place, 'scopes')) };
     }),
+    ...(object.deferrable === undefined ? {} : { deferrable: readBoolean(object.deferrable, join(at, 'deferrable')) }),
   };
 }
 

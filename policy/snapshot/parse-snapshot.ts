@@ -233,7 +233,8 @@ export function readEndpoint(value: unknown, place: string): string {
 }
 
 function readWorkload(value: unknown, place: string): SnapshotWorkload {
-  const object = readObject(value, place, ['name', 'owner', 'reason', 'entry_ceiling', 'own']);
+  // Absent in snapshots that were signed before work could be deferred.
+  const object = readObject(value, place, ['name', 'owner', 'reason', 'entry_ceiling', 'own'], ['deferrable']);
   return {
     name: readText(object.name, join(place, 'name'), 128),
     owner: readText(object.owner, join(place, 'owner')),
@@ -243,6 +244,9 @@ function readWorkload(value: unknown, place: string): SnapshotWorkload {
       const { to, scopes } = readObject(own, at, ['to', 'scopes']);
       return { to: readId(to, join(at, 'to')), scopes: readScopes(scopes, join(at, 'scopes')) };
     }),
+    ...(object.deferrable === undefined
+      ? {}
+      : { deferrable: readBoolean(object.deferrable, join(place, 'deferrable')) }),
   };
 }
 

@@ -61,6 +61,8 @@ export interface SnapshotWorkload {
   readonly entry_ceiling: readonly ScopeName[] | null;
   /** Calls on its own authority: to whom, with which scopes. */
   readonly own: readonly { readonly to: string; readonly scopes: readonly ScopeName[] }[];
+  /** Whether it may defer work that outlives its request, where the consent says so too; absent for no. */
+  readonly deferrable?: boolean;
 }
 
 /** Who may call whom at all. */

@@ -65,6 +65,8 @@ export interface Consent {
   readonly fromS: number;
   readonly untilS: number;
   readonly state: string;
+  readonly deferrableS: number;
+  readonly deferrableUses: number;
 }
 
 export interface ListConsentsRequest {
@@ -142,6 +144,61 @@ export interface ListBansResponse {
   readonly bans: Ban[];
 }
 
+/** Work that outlives its request: sidecars for their own, operators for all. */
+export type Deferrals = {
+  defer: Unary<DeferRequest, DeferResponse>;
+  listDeferred: Unary<ListDeferredRequest, ListDeferredResponse>;
+  cancelDeferred: Unary<CancelDeferredRequest, CancelDeferredResponse>;
+};
+
+export interface DeferRequest {
+  readonly txnToken: string;
+  readonly delegationChain: string;
+  readonly delegationCredentials: string;
+  readonly purpose: string;
+  readonly maxS: number;
+  readonly uses: number;
+  readonly scope: string;
+  readonly narrows: boolean;
+  readonly authorizationDetails: string;
+}
+export interface DeferResponse {
+  readonly reference: string;
+  readonly deferred: Deferred | null;
+}
+export interface Deferred {
+  readonly id: string;
+  readonly holder: string;
+  readonly subject: string;
+  readonly account: string;
+  readonly clientId: string;
+  readonly consentId: string;
+  readonly txn: string;
+  readonly scopes: string[];
+  readonly purpose: string;
+  readonly madeS: number;
+  readonly untilS: number;
+  readonly uses: number;
+  readonly usesLeft: number;
+  readonly state: string;
+  readonly endedBy: string;
+  readonly endedWhy: string;
+}
+export interface ListDeferredRequest {
+  readonly ended: boolean;
+}
+export interface ListDeferredResponse {
+  readonly deferred: Deferred[];
+}
+export interface CancelDeferredRequest {
+  readonly id: string;
+  readonly reason: string;
+}
+export interface CancelDeferredResponse {
+  readonly deferred: Deferred | null;
+  readonly number: number;
+}
+
 export const tokenExchange = defineService<TokenExchange>(
   'behalf/authority/v1/authority.proto',
   'behalf.authority.v1.TokenExchange',
@@ -150,4 +207,8 @@ export const consents = defineService<Consents>('behalf/authority/v1/authority.p
 export const revocations = defineService<Revocations>(
   'behalf/authority/v1/authority.proto',
   'behalf.authority.v1.Revocations',
+);
+export const deferrals = defineService<Deferrals>(
+  'behalf/authority/v1/authority.proto',
+  'behalf.authority.v1.Deferrals',
 );
