@@ -14,9 +14,12 @@ import type { PolicySnapshot } from '../policy/snapshot/snapshot.ts';
 import { type ConsentChanges, createConsentChanges } from './consent/consent-changes.ts';
 import { type Consents, createConsents } from './consent/consents.ts';
 import { createRevocations, type RevocationDeps } from './consent/revocations.ts';
+import { createDeferrals, type Deferrals } from './deferred/deferrals.ts';
+import type { EndingDeps } from './deferred/endings.ts';
+import { createDeferredStore, type DeferredStore } from './deferred/store.ts';
 import { createGrantDetails } from './details/grant-details.ts';
 import { type RecordEvent, revocationEvent } from './events/events.ts';
-import { createExchange, type Exchange } from './exchange/exchange.ts';
+import { createExchange, createMint, type Exchange } from './exchange/exchange.ts';
 import { createExitTokens, type ExitTokens } from './exchange/exit-token.ts';
 import { createRootKeyFinder, type HeldContext } from './exchange/held-chain.ts';
 import { createProofChecker } from './exchange/proof-of-possession.ts';
@@ -57,7 +60,7 @@ export interface AuthorityDeps {
   /** The same, made ready for deciding. */
   readonly policy: () => CompiledSnapshot | null;
   /** All revocations in force, as the mesh has them, and whether they are fresh enough to judge a delegation by. */
-  readonly liveState: Pick<HeldContext, 'revoked' | 'fresh'>;
+  readonly liveState: Pick<HeldContext, 'revoked' | 'fresh'> & Pick<EndingDeps, 'caEntries'>;
   readonly witKey: (kid: string) => KeyObject | null;
   readonly revoke: RevocationDeps['revoke'];
   readonly rootKeys: RootKeys;
@@ -86,6 +89,8 @@ export interface Authority {
   readonly accounts: Accounts;
   readonly takeBack: TakeBack;
   readonly bans: Bans;
+  readonly deferrals: Deferrals;
+  readonly deferredStore: DeferredStore;
   /** A user's pseudonym in the mesh. */
   subjectOf(account: string): string;
   /** Expires, forgets and finishes what is due; call it now and then. */
@@ -109,6 +114,8 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     database,
     clock,
     revoke: deps.revoke,
+    // Made below; nothing is queued before the authority is put together.
+    onQueued: (revocation, by, reason) => deferrals.onQueued(revocation, by, reason),
     onStated: async (stated) => {
       // What was taken back is taken back, whether or not the log can be written; the collector has the entry itself too.
       await record(revocationEvent(stated)).catch((error: unknown) =>
@@ -167,10 +174,30 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     ((accounts.isActive(account) && clientNames.has(clientId)) || presented.knows(account, clientId)) &&
     !bans.has('sub', subjectOf(account)) &&
     !bans.has('client', clientId);
+  const roots = { issuer, audience: defaultAudience(trustDomain), keys };
+  const deferredStore = createDeferredStore(database);
+  const deferrals = createDeferrals({
+    ...deps.liveState,
+    ...roots,
+    trustDomain,
+    database,
+    store: deferredStore,
+    consents,
+    oauth,
+    revocations,
+    policy: deps.policy,
+    stands,
+    subjectOf,
+    accountOf: accounts.ofPseudonym,
+    rootKey: createRootKeyFinder(keys),
+    witKey: deps.witKey,
+    mint: createMint(roots),
+    record,
+    clock,
+  });
   const exchange = createExchange({
-    issuer,
-    audience: defaultAudience(trustDomain),
-    keys,
+    ...roots,
+    resume: deferrals.resume,
     tokens: presented,
     consents,
     details,
@@ -237,11 +264,14 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     accounts,
     takeBack,
     bans,
+    deferrals,
+    deferredStore,
     subjectOf,
     sweep: async () => {
       oauth.sweep();
       sessions.sweep();
       await changes.sweep();
+      await deferrals.sweep();
     },
   };
 }

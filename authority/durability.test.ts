@@ -37,6 +37,7 @@ async function setUp(revoke: () => Promise<{ number: number }>) {
     database,
     clock,
     revoke,
+    onQueued: () => undefined,
     onStated: async ({ revocation }) => {
       stated.push(revocation.value);
     },

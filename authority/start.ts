@@ -10,11 +10,12 @@ import { readPassphrase } from '../identity/at-rest/index.ts';
 import { systemClock } from '../identity/index.ts';
 import { createGrpcServer, type ProvenPeer, parseListen } from '../identity/mtls/index.ts';
 import { type OwnIdentity, openIdentity } from '../identity/own/index.ts';
-import { consents, revocations, tokenExchange } from '../proto/behalf/authority/v1/authority.ts';
+import { consents, deferrals, revocations, tokenExchange } from '../proto/behalf/authority/v1/authority.ts';
 import { openLiveStateSource, type StateView, watchState } from '../state/index.ts';
 import { type Authority, createAuthority } from './authority.ts';
 import type { AuthorityConfig } from './config.ts';
 import { serveConsents } from './consent/serve-consents.ts';
+import { serveDeferrals } from './deferred/serve-deferrals.ts';
 import { keyEvent, type RecordEvent } from './events/events.ts';
 import { serveExchange } from './exchange/serve-exchange.ts';
 import { type HttpPort, openHttpPort, openMeshHttpPort } from './http/listeners.ts';
@@ -131,6 +132,7 @@ async function open(
         state.checkFresh(performance.now(), 'authority');
         state.checkFresh(performance.now(), 'ca');
       },
+      caEntries: () => state.proven('ca'),
     },
     witKey: (kid) => identity.bundle().witKeys.get(kid) ?? null,
     revoke: liveState.revoke,
@@ -189,11 +191,16 @@ async function openGrpc(
   { identity, state, log, opened }: GrpcParts,
 ): Promise<number> {
   const server = createGrpcServer({ identity, log, isRevoked: (peer) => isRevokedPeer(state, peer) });
-  state.onRevocation((_revocation, source) => {
-    if (source === 'ca') server.endRevoked();
+  state.onRevocation((revocation, source) => {
+    if (source !== 'ca') return;
+    server.endRevoked();
+    authority.deferrals
+      .onCaRevocation(revocation)
+      .catch((error: unknown) => log.error({ err: error }, 'deferred work of a revoked workload'));
   });
   server.add(tokenExchange, serveExchange(authority, log));
   const { trustDomain } = identity;
+  server.add(deferrals, serveDeferrals({ ...authority, trustDomain }));
   server.add(consents, serveConsents({ ...authority, trustDomain }));
   server.add(revocations, serveRevocations({ ...authority, trustDomain }));
   const port = await server.listen(parseListen(listen));

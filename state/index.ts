@@ -18,4 +18,5 @@ export {
   openLiveStateSource,
 } from './source/open-live-state-source.ts';
 export type { StateDefect } from './watch/live-state-receiver.ts';
+export type { ProvenRun } from './watch/source-ledger.ts';
 export { type StateClock, type StateView, type WatchStateOptions, watchState } from './watch/watch-state.ts';

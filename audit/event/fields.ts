@@ -166,6 +166,28 @@ export const BODIES: {
       'personal:personal',
     ),
   },
+  deferred: {
+    number: 15,
+    fields: fields(
+      'change:string',
+      'id:string',
+      'holder:string',
+      'caller:string',
+      'txn:string',
+      'newTxn:string',
+      'scope:string',
+      'uses:uint',
+      'usesLeft:uint',
+      'untilS:uint',
+      'code:string',
+      'by:string',
+      'reason:string',
+      'work:string',
+      'personal:personal',
+      'depth:uint',
+      'actors:strings',
+    ),
+  },
 };
 
 export const BODY_NAMES = Object.keys(BODIES) as EventBody['body'][];

@@ -32,12 +32,14 @@ export interface RevocationDeps {
   readonly clock: Clock;
   /** Live state of this source: `state/openLiveStateSource().revoke`. */
   readonly revoke: (revocation: Revocation, forgetAtS: number) => Promise<{ number: number }>;
+  /** What else ends with it here; in the same transaction. */
+  readonly onQueued: (revocation: Revocation, by: string, reason: string) => void;
   /** Puts it on record. */
   readonly onStated: (stated: Stated) => Promise<void>;
 }
 
 /** Opens the queue. */
-export function createRevocations({ database, clock, revoke, onStated }: RevocationDeps): Revocations {
+export function createRevocations({ database, clock, revoke, onQueued, onStated }: RevocationDeps): Revocations {
   const { sql } = database;
   const insert = sql.prepare('INSERT INTO revocation_due (revocation, forget_at_s, by, reason) VALUES (?, ?, ?, ?)');
   const select = sql.prepare('SELECT * FROM revocation_due WHERE id = ?');
@@ -66,7 +68,9 @@ export function createRevocations({ database, clock, revoke, onStated }: Revocat
   return {
     queue: (revocation, by, reason) => {
       const forgetAtS = Math.ceil(clock()) + REMEMBERED_S;
-      return Number(insert.run(JSON.stringify(revocation), forgetAtS, by, reason).lastInsertRowid);
+      const place = Number(insert.run(JSON.stringify(revocation), forgetAtS, by, reason).lastInsertRowid);
+      onQueued(revocation, by, reason);
+      return place;
     },
     handOver,
     handOverAll: async () => {

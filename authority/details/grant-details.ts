@@ -95,6 +95,21 @@ export function createGrantDetails({ database: { sql }, types }: GrantDetailDeps
   };
 }
 
+/**
+ * What is asked of details that are held whole, with the meaning of `GrantDetails.reserve`.
+ * @throws {BehalfError} `details_unsupported`, `delegation_scope_widened`
+ */
+export function chooseDetails(
+  asked: string,
+  held: readonly AuthorizationDetail[],
+  types: DetailTypes,
+): readonly AuthorizationDetail[] {
+  const wishes = parseDetailsText(asked);
+  if (wishes === null) throw unsupported('not a JSON array of objects with a `type`');
+  const unspent = held.map((entry, place) => ({ place, entry, spent: 0n }));
+  return choose(wishes, unspent, types).taken;
+}
+
 interface Choice {
   readonly taken: readonly AuthorizationDetail[];
   /** For each, the granted entry that it is a part of. */

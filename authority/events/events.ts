@@ -4,17 +4,25 @@
  */
 import { hash, randomBytes } from 'node:crypto';
 import type { Delegation } from '../../delegation/index.ts';
-import type { ConsentChanged, KeyChanged, RevocationIssued, TokenIssued } from '../../proto/behalf/audit/v1/audit.ts';
+import type {
+  ConsentChanged,
+  DeferredChanged,
+  KeyChanged,
+  RevocationIssued,
+  TokenIssued,
+} from '../../proto/behalf/audit/v1/audit.ts';
 import type { Consent } from '../consent/consents.ts';
 import type { HashedChange } from '../consent/history.ts';
 import type { Stated } from '../consent/revocations.ts';
+import type { DeferredGrant } from '../deferred/grant.ts';
 
 /** The bodies of `Event` that the authority writes. */
 export type AuthorityEvent =
   | { readonly body: 'consent'; readonly consent: ConsentChanged }
   | { readonly body: 'revocation'; readonly revocation: RevocationIssued }
   | { readonly body: 'key'; readonly key: KeyChanged }
-  | { readonly body: 'tokenIssued'; readonly tokenIssued: TokenIssued };
+  | { readonly body: 'tokenIssued'; readonly tokenIssued: TokenIssued }
+  | { readonly body: 'deferred'; readonly deferred: DeferredChanged };
 
 /** Resolves when the event survives the death of this process. @throws {BehalfError} `audit_unavailable` */
 export type RecordEvent = (event: AuthorityEvent) => Promise<void>;
@@ -98,5 +106,51 @@ function personalOf({ sub, clientId, consent, grant, purpose }: Delegation): Tok
     consentVersion: consent?.version ?? 0,
     grant: grant ?? '',
     purpose: purpose ?? '',
+  };
+}
+
+/** What became of work that was put off. */
+export interface DeferredTold {
+  readonly change: 'deferred' | 'resumed' | 'refused' | 'cancelled' | 'revoked' | 'expired';
+  readonly grant: DeferredGrant;
+  readonly subject: string;
+  readonly consent: Consent | null;
+  /** Who took it up, or tried to. */
+  readonly caller: string;
+  readonly newTxn: string;
+  readonly code: string;
+}
+
+export function deferredEvent({ change, grant, subject, consent, caller, newTxn, code }: DeferredTold): AuthorityEvent {
+  const { id, holder, txn, chain, uses, usesLeft, untilS, endedBy, endedWhy, purpose } = grant;
+  return {
+    body: 'deferred',
+    deferred: {
+      change,
+      id,
+      holder,
+      caller,
+      txn,
+      newTxn,
+      scope: chain.scope.join(' '),
+      uses,
+      usesLeft,
+      untilS,
+      code,
+      by: endedBy,
+      reason: endedWhy,
+      work: purpose,
+      depth: chain.depth,
+      actors: [...chain.before, holder],
+      personal: {
+        salt: randomBytes(16),
+        subject,
+        clientId: grant.clientId,
+        consentId: grant.consent,
+        consentVersion: consent?.version ?? 0,
+        grant: grant.grantId,
+        purpose: consent?.purpose ?? '',
+      },
+    },
   };
 }

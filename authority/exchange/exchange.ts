@@ -19,6 +19,8 @@ import type { Database } from '../store/database.ts';
 import type { PresentedProof, ProofChecker } from './proof-of-possession.ts';
 
 export const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token';
+/** Private: the reference of work that was put off (`../deferred/`). */
+export const DEFERRED_TYPE = 'urn:behalf:params:oauth:token-type:deferred';
 export const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt';
 /** Transaction Tokens draft, section 5.3. */
 export const TXN_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:txn_token';
@@ -61,6 +63,8 @@ export interface ExchangeDeps {
   readonly details: GrantDetails;
   readonly transaction: Database['transaction'];
   readonly proofs: ProofChecker;
+  /** Takes work up again that was put off. */
+  readonly resume: Exchange;
   readonly snapshot: () => PolicySnapshot | null;
   /** Whether user and client are still configured. */
   readonly stands: (account: string, clientId: string) => boolean;
@@ -80,8 +84,10 @@ export function createExchange(deps: ExchangeDeps): Exchange {
         return await exchangeAccessToken(deps, parameters, caller);
       case JWT_TYPE:
         return exchangeOwnWit(deps, parameters, caller);
+      case DEFERRED_TYPE:
+        return await deps.resume(parameters, caller);
       default:
-        throw new BehalfError('request_malformed', { why: 'subject_token_type is neither an access token nor a jwt' });
+        throw new BehalfError('request_malformed', { why: 'subject_token_type is of no kind that is exchanged' });
     }
   };
 }
@@ -164,7 +170,18 @@ interface RootFacts {
   readonly tctx: Parameters<typeof mintRoot>[0]['tctx'];
 }
 
-function mint(deps: ExchangeDeps, { nowS, expS, sub, scope, caller, tctx }: RootFacts): IssuedRoot {
+/** Makes and signs a root; the caller answers for what stands in it. */
+export type MintRoot = (facts: RootFacts) => IssuedRoot & { readonly txn: string };
+
+/** @throws {BehalfError} `entry_token_expired` where it would end before it begins */
+export function createMint(deps: Pick<ExchangeDeps, 'issuer' | 'audience' | 'keys'>): MintRoot {
+  return (facts) => mint(deps, facts);
+}
+
+function mint(
+  deps: Pick<ExchangeDeps, 'issuer' | 'audience' | 'keys'>,
+  { nowS, expS, sub, scope, caller, tctx }: RootFacts,
+): IssuedRoot & { readonly txn: string } {
   if (!(expS > nowS)) throw new BehalfError('entry_token_expired', { nowS, expS });
   const claims = {
     iss: deps.issuer,
@@ -178,6 +195,7 @@ function mint(deps: ExchangeDeps, { nowS, expS, sub, scope, caller, tctx }: Root
     tctx,
   };
   return {
+    txn: claims.txn,
     txnToken: mintRoot(claims, deps.keys.root),
     expiresS: expS,
     scope: claims.scope,

@@ -7,6 +7,10 @@ export function oauthErrorOf(code: ErrorCode): string {
     case 'entry_token_invalid':
     case 'entry_token_expired':
     case 'consent_withdrawn':
+    case 'deferred_unknown':
+    case 'deferred_exhausted':
+    case 'deferred_expired':
+    case 'delegation_revoked':
       return 'invalid_grant';
     case 'entry_proof_invalid':
       return 'invalid_dpop_proof';

@@ -70,6 +70,7 @@ function exchangeWhile(meanwhile: () => Promise<void>): Exchange {
     details: createGrantDetails({ database: running.database, types: () => BUILT_IN_DETAIL_TYPES }),
     transaction: running.database.transaction,
     proofs: { check: meanwhile },
+    resume: () => Promise.reject(new Error('not here')),
     snapshot: () => testSnapshot(),
     stands: () => true,
     subjectOf: running.authority.subjectOf,

@@ -152,8 +152,11 @@ CREATE TABLE deferred (
   used_s INTEGER NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('standing', 'used', 'cancelled', 'revoked', 'expired')),
   ended_by TEXT NOT NULL,
-  ended_why TEXT NOT NULL
+  ended_why TEXT NOT NULL,
+  -- Whether its end is on record in the mesh's log.
+  told INTEGER NOT NULL DEFAULT 1
 ) STRICT;
+CREATE INDEX deferred_untold ON deferred (told) WHERE told = 0;
 CREATE INDEX deferred_by_holder ON deferred (holder, state);
 CREATE INDEX deferred_by_account ON deferred (account, state);
 CREATE INDEX deferred_by_end ON deferred (state, until_s);

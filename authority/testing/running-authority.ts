@@ -14,6 +14,7 @@ import { parseSpiffeId, parseTrustDomain } from '../../identity/index.ts';
 import { createTestIssuer, type TestIdentity, type TestIssuer } from '../../identity/testing/issuer.ts';
 import { compileSnapshot } from '../../policy/index.ts';
 import type { PolicySnapshot } from '../../policy/snapshot/snapshot.ts';
+import type { ProvenRun } from '../../state/index.ts';
 import { type Authority, createAuthority, type MeshPeer } from '../authority.ts';
 import type { AuthorityEvent } from '../events/events.ts';
 import type { ExchangeCaller } from '../exchange/exchange.ts';
@@ -41,6 +42,8 @@ export interface RunningAuthority {
   readonly ca: TestIssuer;
   readonly stated: { readonly revocation: Revocation; readonly number: number }[];
   readonly events: AuthorityEvent[];
+  /** The CA's live state as it has come in. */
+  readonly caState: { revoked: Revocation[]; proven: ProvenRun | null };
   /** Moves the clock on. */
   advance(seconds: number): void;
   nowS(): number;
@@ -94,6 +97,7 @@ export async function runAuthority(
   const ca = await createTestIssuer(TRUST_DOMAIN);
   const stated: { revocation: Revocation; number: number }[] = [];
   const events: AuthorityEvent[] = [];
+  const caState: RunningAuthority['caState'] = { revoked: [], proven: { keptFrom: 1, through: 0 } };
   let ahead = 0;
   let snapshot: PolicySnapshot | null = testSnapshot();
   const clock = (): number => Date.now() / 1000 + ahead;
@@ -119,6 +123,7 @@ export async function runAuthority(
         name: 'Other app',
         redirectUris: [REDIRECT_URI],
         scopes: SCOPES,
+        deferrable: { maxS: 600, uses: 3 },
         owner: 'shop',
         reason: 'test',
       },
@@ -133,8 +138,11 @@ export async function runAuthority(
     policy: () => (snapshot === null ? null : compileSnapshot(snapshot)),
     liveState: {
       revoked: (facts) =>
-        stated.find(({ revocation }) => revocationHits(revocation, 'authority', facts))?.revocation ?? null,
+        stated.find(({ revocation }) => revocationHits(revocation, 'authority', facts))?.revocation ??
+        caState.revoked.find((revocation) => revocationHits(revocation, 'ca', facts)) ??
+        null,
       fresh: () => undefined,
+      caEntries: () => caState.proven,
     },
     witKey: (kid) => ca.bundle().witKeys.get(kid) ?? null,
     revoke: async (revocation) => {
@@ -171,6 +179,7 @@ export async function runAuthority(
     ca,
     stated,
     events,
+    caState,
     advance: (seconds) => {
       ahead += seconds;
     },

@@ -159,7 +159,7 @@ test('a token that nobody made is unknown, however long', () => {
 });
 
 describe('renewal', () => {
-  const caller = { id: ORDERS, serialHex: '01ab', certificateS256: 'c'.repeat(43), unix: null };
+  const caller = { id: ORDERS, serialHex: '01ab', certificateS256: 'c'.repeat(43), issuedS: NOW_S, unix: null };
   const book = (entryId: string | null, changed: Partial<IssuedSvid> = {}) =>
     recordIssued(
       database,

@@ -22,6 +22,7 @@ const KINDS: Readonly<Record<string, number>> = {
   key: BODIES.key.number,
   revocation: BODIES.revocation.number,
   token_issued: BODIES.tokenIssued.number,
+  deferred: BODIES.deferred.number,
 };
 
 /** Serves `behalf.audit.v1.AuditQuery`. `nowUs` is the collector's clock. */

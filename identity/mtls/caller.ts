@@ -17,6 +17,8 @@ export interface Caller {
   readonly serialHex: string | null;
   /** base64url SHA-256 of that SVID. */
   readonly certificateS256: string | null;
+  /** True time of its issue in seconds, as revocations count it. */
+  readonly issuedS: number | null;
   /** Credentials of a Unix socket's other end. */
   readonly unix: UnixPeer | null;
 }

@@ -163,7 +163,11 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
       const unix = createServer((socket) => {
         socket.on('error', (error) => log.debug({ err: error }, 'connection failed'));
         try {
-          admit(socket, { id: null, serialHex: null, certificateS256: null, unix: peerOfUnixSocket(socket) }, null);
+          admit(
+            socket,
+            { id: null, serialHex: null, certificateS256: null, issuedS: null, unix: peerOfUnixSocket(socket) },
+            null,
+          );
         } catch (error) {
           log.warn({ code: codeOf(error), err: error }, 'connection refused');
           socket.destroy();
@@ -205,13 +209,18 @@ function callerOfTls(
   allowAnonymous: boolean,
 ): { facts: Caller; peer: ProvenPeer | null; notAfterS: number | null } {
   if (allowAnonymous && socket.getPeerX509Certificate() === undefined) {
-    return { facts: { id: null, serialHex: null, certificateS256: null, unix: null }, peer: null, notAfterS: null };
+    return {
+      facts: { id: null, serialHex: null, certificateS256: null, issuedS: null, unix: null },
+      peer: null,
+      notAfterS: null,
+    };
   }
   const svid = verifyPeer(socket, identity, nowS, 'client');
   const { spiffeId, serialHex, certificateS256, notBeforeS, notAfterS } = svid;
+  const issuedS = notBeforeS + CERTIFICATE_BACKDATE_S;
   return {
-    facts: { id: spiffeId, serialHex, certificateS256, unix: null },
-    peer: { spiffeId, serialHex, certificateS256, issuedS: notBeforeS + CERTIFICATE_BACKDATE_S },
+    facts: { id: spiffeId, serialHex, certificateS256, issuedS, unix: null },
+    peer: { spiffeId, serialHex, certificateS256, issuedS },
     notAfterS,
   };
 }

@@ -17,10 +17,18 @@ export interface SourceLedger {
   ageMs(monotonicMs: number): number;
   /** The source's own time of the heartbeat that counts, seconds; minus infinity before the first. */
   beatAtS(): number;
+  /** What the newest heartbeat that counts showed to be all, and to be here: numbers `keptFrom` to `through`; null before the first. */
+  proven(): ProvenRun | null;
   /** Highest number that is known. */
   through(): number;
   /** For a new stream: the number after which the relay is to begin, so that what is missing comes again. */
   resume(): number;
+}
+
+/** Entries before `keptFrom` are forgotten; each from there through `through` is in force here. */
+export interface ProvenRun {
+  readonly keptFrom: number;
+  readonly through: number;
 }
 
 /** A run of numbers that we have without gap; empty while `first` is `through` + 1. */
@@ -38,6 +46,7 @@ export function createSourceLedger(): SourceLedger {
   let newestBeat = 0;
   /** The best heartbeat: it was `ageMs` old when it came, at `atMs` of the monotonic clock. */
   let best: { readonly ageMs: number; readonly atMs: number; readonly beatAtS: number } | null = null;
+  let proven: ProvenRun | null = null;
   const ageMs = (monotonicMs: number): number =>
     best === null ? Number.POSITIVE_INFINITY : best.ageMs + Math.max(0, monotonicMs - best.atMs);
 
@@ -60,6 +69,7 @@ export function createSourceLedger(): SourceLedger {
         // Nothing is kept: there is nothing to have.
         if (run.through < heartbeat.number) run = { first: heartbeat.number + 1, through: heartbeat.number };
       } else if (!(run.first <= heartbeat.kept_from && run.through >= heartbeat.number)) return 'incomplete';
+      proven = { keptFrom: heartbeat.kept_from, through: heartbeat.number };
       // Source's time or receipt, whichever is older; a source whose clock is ahead gains nothing (DESIGN section 6).
       const receivedAgeMs = Math.max(0, (wallS - heartbeat.at) * 1_000);
       if (!(receivedAgeMs < ageMs(monotonicMs))) return 'older';
@@ -68,6 +78,7 @@ export function createSourceLedger(): SourceLedger {
     },
     ageMs,
     beatAtS: () => best?.beatAtS ?? Number.NEGATIVE_INFINITY,
+    proven: () => proven,
     through: () => run.through,
     resume() {
       if (run.first <= keptFrom) return run.through;

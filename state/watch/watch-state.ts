@@ -19,6 +19,7 @@ import { createListeners } from './listeners.ts';
 import { createLiveStateReceiver, type StateDefect } from './live-state-receiver.ts';
 import { createSleepWatch } from './sleep-watch.ts';
 import { openSnapshotFloor } from './snapshot-floor.ts';
+import type { ProvenRun } from './source-ledger.ts';
 
 /** Both clocks: the wall's for times that others wrote, the monotonic one for ages. */
 export interface StateClock {
@@ -57,6 +58,8 @@ export interface StateView {
   checkFresh(nowMonotonicMs: number, source: LiveStateSource): void;
   /** Age of a source's live state in milliseconds; infinite before its first heartbeat. */
   ageMs(nowMonotonicMs: number, source: LiveStateSource): number;
+  /** Which entries of a source are in force here without gap; null before its first heartbeat that counts. */
+  proven(source: LiveStateSource): ProvenRun | null;
   /** Newest numbers, for events: a decision names both. */
   numbers(): { readonly snapshot: number; readonly authority: number; readonly ca: number };
   /** Each listener is called at once when the entry is in force; each gives its own undoing. */
@@ -171,6 +174,7 @@ export function watchState(options: WatchStateOptions): StateView {
     revocations,
     checkFresh,
     ageMs,
+    proven: (source) => receiver.ledgers[source].proven(),
     numbers: () => ({
       snapshot: snapshot?.number ?? 0,
       authority: receiver.ledgers.authority.through(),

@@ -145,6 +145,26 @@ export interface RevocationIssued {
 }
 
 /** The authority made a token for an audience outside the mesh, or refused to. */
+export interface DeferredChanged {
+  readonly change: string;
+  readonly id: string;
+  readonly holder: string;
+  readonly caller: string;
+  readonly txn: string;
+  readonly newTxn: string;
+  readonly scope: string;
+  readonly uses: number;
+  readonly usesLeft: number;
+  readonly untilS: number;
+  readonly code: string;
+  readonly by: string;
+  readonly reason: string;
+  readonly work: string;
+  readonly personal: Personal | null;
+  readonly depth: number;
+  readonly actors: readonly string[];
+}
+
 export interface TokenIssued {
   readonly exit: string;
   readonly audience: string;
@@ -190,7 +210,8 @@ export type EventBody =
   | { readonly body: 'connectionRefused'; readonly connectionRefused: ConnectionRefused }
   | { readonly body: 'key'; readonly key: KeyChanged }
   | { readonly body: 'revocation'; readonly revocation: RevocationIssued }
-  | { readonly body: 'tokenIssued'; readonly tokenIssued: TokenIssued };
+  | { readonly body: 'tokenIssued'; readonly tokenIssued: TokenIssued }
+  | { readonly body: 'deferred'; readonly deferred: DeferredChanged };
 
 /** One event of a reporter. */
 export type Event = EventBody & {
