@@ -12,7 +12,7 @@ const bytes = fc.oneof(
   fc.uint8Array({ maxLength: 40 }).map((b) => Buffer.from(b)),
 );
 
-const NARROW = new Set(['httpStatus', 'grpcStatusPlusOne', 'depth', 'consentVersion', 'version']);
+const NARROW = new Set(['httpStatus', 'grpcStatusPlusOne', 'depth', 'consentVersion', 'version', 'uses', 'usesLeft']);
 
 function arbitraryValue(field: Field): fc.Arbitrary<unknown> {
   switch (field.kind) {

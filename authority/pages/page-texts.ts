@@ -101,7 +101,7 @@ ${DURATIONS.map(({ seconds, text }) => html`<option value="${seconds}"${seconds 
 }
 
 /** In plain words, what work that is put off means. */
-export function deferrableText({ maxS, uses }: Deferrable): string {
+function deferrableText({ maxS, uses }: Deferrable): string {
   const often = uses === 1 ? 'once' : `${uses} times at most`;
   return `It may finish work later without you: within ${durationText(maxS)} of your request, each piece of it ${often}`;
 }
