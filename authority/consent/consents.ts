@@ -197,7 +197,18 @@ export function createConsents({ database, oauth, revocations, details, clock }:
     },
     give: (given) =>
       transaction(() => {
-        const { account, clientId, purpose, untilS, scopes, shown, grantId, by = 'user', reason = '', deferrable = null } = given;
+        const {
+          account,
+          clientId,
+          purpose,
+          untilS,
+          scopes,
+          shown,
+          grantId,
+          by = 'user',
+          reason = '',
+          deferrable = null,
+        } = given;
         const before = parseRow(selectActive.get(account, clientId, purpose, nowS()));
         const consent: Consent =
           before === null
