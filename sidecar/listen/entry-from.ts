@@ -81,9 +81,24 @@ function certificateBytes(text: string): Buffer | null {
 function originOf(text: string): string | null {
   const url = URL.parse(text);
   if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) return null;
-  return url.username === '' && url.password === '' && url.pathname === '/' && url.search === '' && url.hash === ''
+  return url.username === '' &&
+    url.password === '' &&
+    url.pathname === '/' &&
+    url.search === '' &&
+    url.hash === '' &&
+    isPlainHost(url.host)
     ? url.origin
     : null;
+}
+
+/** Letters, digits and what IP addresses and ports have: URLs take quotes too, which would end a parameter of our challenge. */
+function isPlainHost(host: string): boolean {
+  for (let i = 0; i < host.length; i += 1) {
+    const c = host.charCodeAt(i);
+    const alphanumeric = (c >= 48 && c <= 58) || (c >= 97 && c <= 122);
+    if (!alphanumeric && c !== 45 && c !== 46 && c !== 91 && c !== 93 && c !== 95) return false;
+  }
+  return true;
 }
 
 /** The last member of a list: the one that the proxy next to us wrote. */
