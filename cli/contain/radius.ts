@@ -173,10 +173,10 @@ function summed(
     count(total, hop, timeUs);
     if (subject === '') withoutUser += 1;
     else count(of(users, subject, newTally), hop, timeUs);
-    const service = of(services, hop.callee, () => ({ ...newTally(), routes: new Map<string, Tally>() }));
+    const service = of(services, reached(hop), () => ({ ...newTally(), routes: new Map<string, Tally>() }));
     count(service, hop, timeUs);
     count(of(service.routes, hop.route === '' ? hop.method : hop.route, newTally), hop, timeUs);
-    const { caller: from, callee: to } = hop;
+    const [from, to] = [hop.caller, reached(hop)];
     count(
       of(edges, `${from} ${to}`, () => ({ ...newTally(), from, to })),
       hop,
@@ -253,9 +253,14 @@ function count(tally: Tally, hop: Hop, timeUs: number): void {
     tally.refused += 1;
     return;
   }
-  tally.services.add(hop.callee);
+  tally.services.add(reached(hop));
   for (const scope of scopesOf(hop)) tally.scopes.add(scope);
   if (hop.personal !== null && hop.personal.clientId !== '') tally.clients.add(hop.personal.clientId);
+}
+
+/** The service that was called, or the exit by which the call left the mesh. */
+function reached({ callee, exit }: Hop): string {
+  return exit === '' ? callee : `exit:${exit}`;
 }
 
 function of<V>(map: Map<string, V>, key: string, make: () => V): V {

@@ -7,7 +7,7 @@ import { detailsOf, scopesOf } from '../chain/tell-chain.ts';
 import { detailsLeft } from '../chain/view-chain.ts';
 import { printable } from '../draw/style.ts';
 import { duration, instant, shortName } from '../draw/words.ts';
-import { routeOf } from '../hops/draw-hops.ts';
+import { routeOf, tokenOf } from '../hops/draw-hops.ts';
 import { type HopView, type SideReport, sideOf } from '../hops/hop-view.ts';
 import { type CallAccount, codeOf } from './explain-call.ts';
 
@@ -23,7 +23,7 @@ export interface Paragraph {
 /** The account in paragraphs, the most asked for first. */
 export function tellCall(account: CallAccount): Paragraph[] {
   return [
-    { about: 'what', lines: [whatHappened(account.view), ...onWhoseBehalf(account)] },
+    { about: 'what', lines: [whatHappened(account.view), ...onWhoseBehalf(account), ...carriedOut(account.view)] },
     { about: 'outcome', lines: outcome(account.view) },
     { about: 'why', lines: [...why(account), ...again(account)] },
     { about: 'consent', lines: consentAndRevocations(account) },
@@ -36,7 +36,12 @@ export function tellCall(account: CallAccount): Paragraph[] {
 function whatHappened({ main }: HopView): string {
   const { hop } = main;
   const from = hop.caller === '' ? 'A client outside the mesh' : shortName(hop.caller);
-  const to = hop.callee === '' ? 'a service that it did not name' : shortName(hop.callee);
+  const to =
+    hop.exit !== ''
+      ? `${printable(hop.exit)}, outside the mesh`
+      : hop.callee === ''
+        ? 'a service that it did not name'
+        : shortName(hop.callee);
   const at = instant(main.timeUs - hop.durationUs).slice(0, 19);
   return `${from} called ${to}, ${printable(routeOf(hop))}, at ${at} UTC.`;
 }
@@ -59,6 +64,13 @@ function onWhoseBehalf({ view, names, chain }: CallAccount): string[] {
     `Left: ${left}; depth ${depth}${way}${carrierWords(carrier)}.`,
     ...(details === null ? [] : [`In detail: ${detailsOf(details)}.`]),
   ];
+}
+
+/** A delegation stays in the mesh; what went with the call instead. */
+function carriedOut({ main: { hop } }: HopView): string[] {
+  if (hop.exit === '') return [];
+  const stayed = 'The delegation did not leave the mesh';
+  return [hop.audience === '' ? `${stayed}, and no token went in its place.` : `${stayed}; ${tokenOf(hop)}.`];
 }
 
 function carrierWords(carrier: string): string {
@@ -86,6 +98,11 @@ function statusOf({ hop }: SideReport): string {
 }
 
 function why({ view, decidedThen, losses }: CallAccount): string[] {
+  const { exit, policies } = view.main.hop;
+  if (exit !== '') {
+    const named = policies.map(printable).join(', ');
+    return [named === '' ? 'No policy came into it.' : `Decided for the exit ${printable(exit)} by policy ${named}.`];
+  }
   if (decidedThen === null) return ['Policy was not asked: the call was judged before that.'];
   if (!decidedThen.snapshotKnown)
     return [`The collector no longer keeps snapshot ${decidedThen.snapshotNumber}, so it cannot decide again.`];
@@ -180,6 +197,7 @@ function state({ view }: CallAccount): string {
 
 function otherSide(view: HopView): string[] {
   if (sideOf(view, 'SIDE_ENTRY') !== null) return ['There is one side only: the request came from outside the mesh.'];
+  if (sideOf(view, 'SIDE_EXIT') !== null) return ['There is one side only: the call went outside the mesh.'];
   const [caller, callee] = [sideOf(view, 'SIDE_CALLER'), sideOf(view, 'SIDE_CALLEE')];
   if (caller === null)
     return [`${shortName(view.main.hop.caller)} has not told of its side: a finding, if it stays so.`];

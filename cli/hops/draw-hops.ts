@@ -49,9 +49,10 @@ function linesOf(view: HopView, beganUs: number, style: Style): string[] {
   const route = printable(routeOf(hop));
   const at = startUs(view) === beganUs ? 'at the start' : `after ${duration(startUs(view) - beganUs)}`;
   return [
-    `${style.name(from)} → ${style.name(shortName(hop.callee))}  ${route}  ${outcomeOf(view, style)}`,
+    `${style.name(from)} → ${style.name(calleeOf(hop))}  ${route}  ${outcomeOf(view, style)}`,
     style.dim(`${at}, took ${duration(Math.max(...view.sides.map((side) => side.hop.durationUs)))}; hop ${view.id}`),
     `scopes left: ${hop.scope === '' ? 'none' : printable(hop.scope)}${hop.carrier === 'own' ? ' (on its own authority)' : ''}`,
+    ...(hop.audience === '' ? [] : [tokenOf(hop)]),
     ...view.ends.flatMap(({ end }) =>
       end.code === ''
         ? []
@@ -66,7 +67,18 @@ function linesOf(view: HopView, beganUs: number, style: Style): string[] {
 export function headlineOf(view: HopView): string {
   const { hop } = view.main;
   const from = sideOf(view, 'SIDE_ENTRY') === null ? shortName(hop.caller) : 'outside';
-  return `${from} → ${shortName(hop.callee)}  ${printable(routeOf(hop))}  ${instant(startUs(view))} UTC`;
+  return `${from} → ${calleeOf(hop)}  ${printable(routeOf(hop))}  ${instant(startUs(view))} UTC`;
+}
+
+/** Who was called: a service, or a destination outside the mesh by its name in the policy. */
+export function calleeOf({ callee, exit }: Hop): string {
+  return exit === '' ? shortName(callee) : `${printable(exit)} (outside)`;
+}
+
+/** What of ours a call to the outside carried. */
+export function tokenOf({ audience, tokenJti }: Hop): string {
+  const which = tokenJti === '' ? 'none was made' : printable(tokenJti);
+  return `token for ${printable(audience)}: ${which}`;
 }
 
 /** Method as called and the template; the route's own name begins with its method, which may be `*`. */

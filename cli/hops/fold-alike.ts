@@ -37,7 +37,20 @@ function factsOf(view: HopView): readonly unknown[] {
   const { subject = '', clientId = '', purpose = '' } = hop.personal ?? {};
   const sides = view.sides.map(({ hop: { side } }) => side).toSorted();
   const answer = [hop.httpStatus, grpcFailureOf(view), isRefused(view), codeOfHop(view)];
-  return [hop.caller, hop.callee, hop.method, hop.route, hop.scope, subject, clientId, purpose, sides, answer];
+  return [
+    hop.caller,
+    hop.callee,
+    hop.exit,
+    hop.audience,
+    hop.method,
+    hop.route,
+    hop.scope,
+    subject,
+    clientId,
+    purpose,
+    sides,
+    answer,
+  ];
 }
 
 /** The gRPC status where it is one of failure: whether 0 was known with the head or came later is chance. */
