@@ -71,7 +71,7 @@ export function headlineOf(view: HopView): string {
 }
 
 /** Who was called: a service, or a destination outside the mesh by its name in the policy. */
-export function calleeOf({ callee, exit }: Hop): string {
+function calleeOf({ callee, exit }: Hop): string {
   return exit === '' ? shortName(callee) : `${printable(exit)} (outside)`;
 }
 
