@@ -9,6 +9,8 @@ export interface RawRequest {
   readonly tls?: { readonly key: string; readonly cert: string } | null;
   readonly method?: string;
   readonly path?: string;
+  /** `victim` unless said otherwise. */
+  readonly host?: string;
   /** Header lines as they are sent. */
   readonly lines: readonly string[];
   /** Sent in chunks, with these trailer lines after it. */
@@ -27,11 +29,11 @@ const MAX_ANSWER_BYTES = 256 * 1024;
 
 /** One request on a connection of its own. */
 export function sendRaw(request: RawRequest): Promise<RawAnswer> {
-  const { address, tls, method = 'GET', path = '/notes', lines, trailers } = request;
+  const { address, tls, method = 'GET', path = '/notes', host = 'victim', lines, trailers } = request;
   const at = address.lastIndexOf(':');
   const to = { host: address.slice(0, at), port: Number(address.slice(at + 1)) };
   const chunked = trailers === undefined ? [] : ['Transfer-Encoding: chunked'];
-  const head = [`${method} ${path} HTTP/1.1`, 'Host: victim', 'Connection: close', ...chunked, ...lines];
+  const head = [`${method} ${path} HTTP/1.1`, `Host: ${host}`, 'Connection: close', ...chunked, ...lines];
   const tail = trailers === undefined ? '' : `4\r\nnote\r\n0\r\n${trailers.map((line) => `${line}\r\n`).join('')}\r\n`;
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];

@@ -1,6 +1,7 @@
 /** All attempts, in the order in which they are made: what changes the mesh for those after it comes last. */
 import type { Attempt } from '../attempt.ts';
 import { containAttempts } from './contain.ts';
+import { entryAttempts } from './entry.ts';
 import { handleAttempts } from './handles.ts';
 import { headerAttempts } from './headers.ts';
 import { middleAttempts } from './middle.ts';
@@ -12,6 +13,7 @@ export const ALL_ATTEMPTS: readonly Attempt[] = [
   ...middleAttempts,
   ...headerAttempts,
   ...handleAttempts,
+  ...entryAttempts,
   ...peerAttempts,
   ...partAttempts,
   ...recordAttempts,

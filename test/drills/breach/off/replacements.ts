@@ -214,6 +214,25 @@ export function judgeEntry(env, head, ...rest) {
   return real.judgeEntry(env, { ...head, headers: [...others, 'authorization', one] }, ...rest);
 }
 `,
+  'sidecar/call/credentials.ts': `
+export function presentedCredential(headers) {
+  if (!off('one-credential')) return real.presentedCredential(headers);
+  const at = headers.indexOf('authorization');
+  return real.presentedCredential(['authorization', headers[at + 1].split(',')[0]]);
+}
+`,
+  'identity/dpop/proof-memory.ts': `
+export function createProofMemory(...given) {
+  const memory = real.createProofMemory(...given);
+  return { ...memory, take: unless('proof-memory', memory.take) };
+}
+`,
+  'authority/exchange/proof-of-possession.ts': `
+export function createProofChecker(...given) {
+  const checker = real.createProofChecker(...given);
+  return { check: async (...asked) => (off('proof') ? undefined : checker.check(...asked)) };
+}
+`,
   'sidecar/exchange/roots.ts': `
 export function createRoots(...given) {
   const roots = real.createRoots(...given);
@@ -228,6 +247,7 @@ export function createRoots(...given) {
 `,
   'sidecar/facts/mesh-headers.ts': `
 export const isMeshHeader = (name) => !off('strip') && real.isMeshHeader(name);
+export const stripRouteOverrides = (headers) => (off('route-override') ? headers : real.stripRouteOverrides(headers));
 export function stripMeshHeaders(headers) {
   if (!off('strip')) return real.stripMeshHeaders(headers);
   const isKept = (name) => !real.isMeshHeader(name) || headers[headers.indexOf(name) + 1].includes('forged');

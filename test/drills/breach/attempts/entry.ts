@@ -1,0 +1,119 @@
+/** The entry listener, where users come in: more credentials than one, and tokens that are bound to a key that the thief has not. */
+import { createHash, randomUUID } from 'node:crypto';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { obtainTokens } from '../../../../authority/headless/index.ts';
+import { CLIENT, SCOPES } from '../../../mesh/two-services.ts';
+import { outcomeOf } from '../attacker/raw-http.ts';
+import type { Scene } from '../attacker/scene.ts';
+import type { Attempt } from '../attempt.ts';
+import { USERS } from '../breach-mesh.ts';
+
+const PATH = '/stop';
+
+type Prove = (method: string, url: string, accessToken?: string) => Promise<string>;
+
+/** A user's token that is bound to a key of the user's client, and the key. */
+interface Bound {
+  readonly token: string;
+  readonly prove: Prove;
+}
+
+const bound = new WeakMap<Scene, Promise<Bound>>();
+
+function boundToken(scene: Scene): Promise<Bound> {
+  const known = bound.get(scene) ?? obtainBound(scene);
+  bound.set(scene, known);
+  return known;
+}
+
+async function obtainBound({ running }: Scene): Promise<Bound> {
+  const prove = await prover();
+  const { accessToken } = await obtainTokens({
+    issuer: running.mesh.file.authority!.issuer,
+    clientId: CLIENT.id,
+    redirectUri: CLIENT.redirectUri,
+    account: 'bob',
+    password: USERS.bob,
+    scopes: [...SCOPES],
+    purpose: 'drill',
+    durationS: 3_600,
+    proof: prove,
+  });
+  return { token: accessToken, prove };
+}
+
+/** Makes DPoP proofs (RFC 9449 section 4.2) with a key of its own. */
+async function prover(): Promise<Prove> {
+  const { privateKey, publicKey } = await generateKeyPair('ES256');
+  const jwk = await exportJWK(publicKey);
+  return (htm, htu, accessToken) => {
+    const ath = accessToken === undefined ? {} : { ath: createHash('sha256').update(accessToken).digest('base64url') };
+    return new SignJWT({ htm, htu, jti: randomUUID(), ...ath })
+      .setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk })
+      .setIssuedAt()
+      .sign(privateKey);
+  };
+}
+
+async function enterWith(scene: Scene, ...lines: string[]): Promise<string> {
+  // As a client of the entry writes its address, for what proofs are made for.
+  return outcomeOf(await scene.send({ address: scene.entry, path: PATH, host: scene.entry, lines }));
+}
+
+export const entryAttempts: readonly Attempt[] = [
+  {
+    name: 'entry-with-two-users’-tokens',
+    has: 'access tokens of two users',
+    expect: 'entry_ambiguous',
+    off: ['one-credential'],
+    run: (scene) =>
+      enterWith(scene, `Authorization: Bearer ${scene.tokens.ada}`, `AUTHORIZATION: Bearer ${scene.tokens.bob}`),
+  },
+  {
+    name: 'entry-with-two-users’-tokens-in-one-field',
+    has: 'access tokens of two users',
+    expect: 'entry_ambiguous',
+    off: ['one-credential'],
+    run: (scene) => enterWith(scene, `Authorization: Bearer ${scene.tokens.ada},${scene.tokens.bob}`),
+  },
+  {
+    name: 'bound-token-shown-as-a-bearer-token',
+    has: 'a user’s access token that is bound to a key',
+    expect: 'entry_proof_invalid',
+    off: ['proof'],
+    run: async (scene) => enterWith(scene, `Authorization: Bearer ${(await boundToken(scene)).token}`),
+  },
+  {
+    name: 'bound-token-with-a-proof-of-another-key',
+    has: 'a user’s access token that is bound to a key, a key of his own',
+    expect: 'entry_proof_invalid',
+    off: ['proof'],
+    async run(scene) {
+      const { token } = await boundToken(scene);
+      const proof = await (await prover())('GET', `http://${scene.entry}${PATH}`, token);
+      return enterWith(scene, `Authorization: DPoP ${token}`, `DPoP: ${proof}`);
+    },
+  },
+  {
+    name: 'bound-token-with-its-proof-used-again',
+    has: 'a user’s access token that is bound to a key, a proof that the user made',
+    expect: 'entry_proof_invalid',
+    off: ['proof-memory'],
+    async run(scene) {
+      const { token, prove } = await boundToken(scene);
+      const proof = await prove('GET', `http://${scene.entry}${PATH}`, token);
+      await enterWith(scene, `Authorization: DPoP ${token}`, `DPoP: ${proof}`);
+      return enterWith(scene, `Authorization: DPoP ${token}`, `DPoP: ${proof}`);
+    },
+  },
+  {
+    name: 'route-overridden-by-a-header-field',
+    has: 'a user’s own access token',
+    expect: 'removed',
+    off: ['route-override'],
+    async run(scene) {
+      const { status, body } = await scene.enter('/leak', 'ada', ['X-Original-URL: /forged', 'x_http_method: forged']);
+      return status !== 200 ? `status ${status}` : body.includes('forged') ? 'reached' : 'removed';
+    },
+  },
+];
