@@ -56,8 +56,8 @@ export interface TestMesh {
   readonly tokens: Map<string, TestGrant>;
   /** Roots minted so far. */
   exchanges(): number;
-  /** A root in the hand of an entry workload. */
-  root(holder: TestIdentity, scope: string): VerifiedRoot;
+  /** A root in the hand of an entry workload; `claims` instead of what it would say. */
+  root(holder: TestIdentity, scope: string, claims?: Partial<Pick<RootClaims, 'sub' | 'tctx'>>): VerifiedRoot;
   id(name: string): ReturnType<typeof parseSpiffeId>;
   sidecar(name: string, config?: Partial<SidecarConfig>, options?: { readonly ttlS?: number }): Promise<TestSidecar>;
   close(): Promise<void>;
@@ -112,14 +112,14 @@ export async function startTestMesh(snapshot: PolicySnapshot): Promise<TestMesh>
     silence: collector.silence,
     tokens: authority.tokens,
     exchanges: authority.exchanges,
-    root(holder, scope) {
+    root(holder, scope, instead = {}) {
       const claims = rootClaims(
         issuer,
         holder.spiffeId,
         { sub: 'u:AAAAAAAAAAAAAAAAAAAAAA', scope },
         { scope, ownTo: '' },
       );
-      return verifyRoot(mintRoot(claims, { key: keys.root.privateKey, kid: keys.root.kid }), {
+      return verifyRoot(mintRoot({ ...claims, ...instead }, { key: keys.root.privateKey, kid: keys.root.kid }), {
         me: holder.spiffeId,
         nowS: Date.now() / 1000,
         clock: DEFAULT_CLOCK_RULE,
