@@ -102,6 +102,28 @@ test('a key that is no longer in the bundle leaves a recorded chain undecided; a
   expect(wordsOf(checks, 'WIT 1: signature')).toBe('key `wit-1` is no longer in the bundle');
 });
 
+test('details of a type that only the policy knows are not judged in a recorded chain; their scope is', () => {
+  const { mesh, facts } = threeHops();
+  const credits = [{ type: 'credits', units: 5 }];
+  const narrowed = (scope: string) =>
+    forge(mesh, {
+      root: { tctx: { ...mesh.rootClaims().tctx, authorization_details: credits } },
+      hops: [
+        { to: 'payments', claims: { scope: 'orders:read' } },
+        { to: 'ledger', claims: { scope, authorization_details: credits, rte: 'POST /entries' } },
+      ],
+    });
+  const recorded: JudgeFacts = { ...facts, unknownKey: 'not_judged' };
+  const { checks } = judgeChain(narrowed('orders:read'), recorded);
+  expect(checks.filter(({ verdict }) => verdict === 'refused')).toEqual([]);
+  expect(wordsOf(checks, 'details only shrink')).toBe('of a type that the mesh’s policy registers');
+  const widened = judgeChain(narrowed('orders:read orders:write'), recorded);
+  expect(outcomeOf(widened.checks)).toEqual({ kind: 'refused', code: 'delegation_scope_widened' });
+  expect(outcomeOf(judgeChain(narrowed('orders:read'), facts).checks)).toMatchObject({
+    code: 'delegation_scope_widened',
+  });
+});
+
 test('a WIT of another trust domain than the bundle’s finds no key there', () => {
   const { facts, chain } = threeHops();
   const foreign = { ...facts, keys: { ...facts.keys, trustDomain: parseTrustDomain('other.example') } };

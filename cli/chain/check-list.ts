@@ -132,6 +132,8 @@ const ROOT_SIGNATURE = 'root: signature';
 const FORM = 'the three headers and every object in them have their form';
 const PEER = 'the TLS peer’s certificate';
 const TIMES = 'times of root, links and WITs';
+const NARROWING = 'scope and details only shrink';
+const DETAILS = 'details only shrink';
 const LIVE_STATE = 'live state is fresh and nothing is revoked';
 const ONCE = 'bound to one use';
 const POLICY = 'policy allows the call';
@@ -162,7 +164,7 @@ const STRUCTURE: readonly StructureCheck[] = [
   { check: '`next`: only workloads that were allowed', judge: checkNext },
   { check: 'every `jti` once', judge: checkDistinctIds },
   {
-    check: 'scope and details only shrink',
+    check: NARROWING,
     judge: (chain) => checkNarrowing(chain, BUILT_IN_DETAIL_TYPES).scope.join(' '),
     saw: (_chain, left) => (left === '' ? 'no scope is left' : `left: ${left}`),
   },
@@ -193,13 +195,34 @@ function structureChecks(chain: ParsedChain, facts: JudgeFacts): Check[] {
   return [
     audienceCheck(chain, facts),
     presenterCheck(chain, facts),
-    ...STRUCTURE.map(({ check, judge, saw }) =>
-      run(3, check, () => {
-        const judged = judge(chain, facts);
-        return saw?.(chain, judged) ?? '';
-      }),
-    ),
+    ...STRUCTURE.flatMap(({ check, judge, saw }) => {
+      const judged = (of: ParsedChain) =>
+        run(3, check, () => {
+          const seen = judge(of, facts);
+          return saw?.(of, seen) ?? '';
+        });
+      // A recorded chain was judged with the types of its policy; whoever pastes one has none.
+      const isRecorded = facts.unknownKey === 'not_judged';
+      if (check !== NARROWING || !isRecorded || !narrowsForeignTypes(chain)) return [judged(chain)];
+      return [judged(withoutDetails(chain)), notJudged(3, DETAILS, 'of a type that the mesh’s policy registers')];
+    }),
   ];
+}
+
+/** Whether a link narrows details of a type that is not of the format itself: its rule stands in the policy of its time. */
+function narrowsForeignTypes({ hops }: ParsedChain): boolean {
+  return hops.some(({ link }) =>
+    link.claims.authorization_details?.some(({ type }) => !BUILT_IN_DETAIL_TYPES.has(type)),
+  );
+}
+
+/** For the judgement of the scope alone. */
+function withoutDetails(chain: ParsedChain): ParsedChain {
+  const hops = chain.hops.map((hop) => {
+    const { authorization_details: _, ...claims } = hop.link.claims;
+    return { ...hop, link: { ...hop.link, claims } };
+  });
+  return { ...chain, hops };
 }
 
 function peerCheck({ peer }: JudgeFacts): Check {

@@ -93,6 +93,19 @@ test('another token or another scope gets another root', async () => {
   expect(asked.length).toBe(4);
 });
 
+test('a root that was asked for with details serves one request: what can be spent is never shared', async () => {
+  const paying = () =>
+    roots.forCredential(
+      { kind: 'access_token', token: 't', proof: null, certificateS256: null },
+      { scopes: ['a'], fresh: false, details: '[{"type":"payment"}]' },
+    );
+  const [first, second] = await Promise.all([paying(), paying()]);
+  expect(first).not.toBe(second);
+  expect(await paying()).not.toBe(second);
+  expect(asked.map(({ authorizationDetails }) => authorizationDetails)).toEqual(Array(3).fill('[{"type":"payment"}]'));
+  expect((await forToken('t', ['a'], false)).txn).not.toBe(first.txn);
+});
+
 test('a fresh route and a reuse of 0 get a new root each time', async () => {
   await forToken('t', ['a'], false);
   await forToken('t', ['a'], true);
