@@ -84,6 +84,16 @@ test('the consent page says it in words, and escapes them', async () => {
   expect(list.body).toContain('Pay at most 120.00 EUR to ACME &lt;b&gt;');
 });
 
+test('what the user unticks is not granted, and the history says so', async () => {
+  const { accessToken, consentId } = await obtainTokens({
+    ...{ issuer: running.issuer, clientId: 'shop-app', redirectUri: REDIRECT_URI, account: 'demo', password: PASSWORD },
+    ...{ scopes: SCOPES, purpose: '', durationS: 600, details: JSON.stringify([ACME]), tickDetails: false },
+  });
+  expect(decodeJwt(accessToken)['authorization_details']).toBeUndefined();
+  expect(running.authority.consents.history(consentId)[0]?.shown).toContain('[ ] Pay at most 120.00 EUR');
+  expect(await detailsOf(accessToken, '[{"type":"payment"}]')).toBeUndefined();
+});
+
 test('a refreshed token has the same details, and the token endpoint takes none', async () => {
   const { refreshToken } = await consentTo(ACME);
   const refresh = { issuer: running.issuer, clientId: 'shop-app' };

@@ -19,6 +19,8 @@ export interface ObtainTokens {
   readonly grantOnly?: readonly string[];
   /** `authorization_details` to ask for (RFC 9396), as JSON text. */
   readonly details?: string;
+  /** Whether they are ticked on the consent page; they are where absent. */
+  readonly tickDetails?: boolean;
   readonly purpose: string;
   /** Whether work that the client puts off is ticked, where the page asks. */
   readonly deferrable?: boolean;
@@ -126,7 +128,7 @@ async function authorize(browser: Browser, ask: ObtainTokens, verifier: string, 
 async function fillForm(
   browser: Browser,
   page: Page,
-  { account, password, scopes, grantOnly, durationS, deferrable }: ObtainTokens,
+  { account, password, scopes, grantOnly, durationS, deferrable, tickDetails = true }: ObtainTokens,
 ): Promise<Page> {
   const action = page.formAction();
   const csrf = page.hiddenField('csrf');
@@ -143,7 +145,7 @@ async function fillForm(
     ['duration_s', String(durationS)],
     ...(deferrable === true ? [['deferrable', 'yes'] as [string, string]] : []),
     ...(grantOnly ?? scopes).map((scope): [string, string] => ['scope', scope]),
-    ...page.checkboxes('detail').map((value): [string, string] => ['detail', value]),
+    ...(tickDetails ? page.checkboxes('detail') : []).map((value): [string, string] => ['detail', value]),
   ]);
 }
 
