@@ -43,10 +43,12 @@ beforeAll(async () => {
     if (request.url === '/any/slow') response.write('first');
     else response.end('done');
   });
+  mesh.tokens.set('user-token', { sub: `u:${randomBytes(16).toString('base64url')}`, scope: 'orders:read' });
   const port = { listen: '127.0.0.1:0' };
   payments = await mesh.sidecar('payments', {
     mesh: port,
     localApi: port,
+    entry: { ...port, refusals: 'code' },
     app: { address: app.address, protocol: 'http1' },
   });
   const first = await mesh.issuer.issue(mesh.id('orders'));
@@ -221,6 +223,15 @@ const ROWS: readonly Row[] = [
   { kind: 'kid', source: 'ca', value: WIT_KID_OF, codes: DELEGATION, hitsAll: true },
 ];
 
+test('of a consent that was narrowed, chains of older versions end and those of the new one live', async () => {
+  const held = await hold();
+  const newer = { ...held.claims, tctx: { ...held.claims.tctx, consent: { ...held.claims.tctx.consent, version: 4 } } };
+  mesh.revoke({ kind: 'consent', value: held.claims.tctx.consent.id, before: 0, version: 4 });
+  expect(await held.ended).toBe(http2.constants.NGHTTP2_CANCEL);
+  expect(await codeOf(held.session, slotFields(held.slot))).toBe('consent_withdrawn');
+  expect(await codeOf(held.session, chainFields(chainOf(held.identity, newer)))).toBe('');
+});
+
 test.each(ROWS)('a revocation of kind $kind by the $source reaches every place', async (row) => {
   const [held, beside] = [await hold(), await hold()];
   revoke({ kind: row.kind, value: row.value(held) }, row.source);
@@ -235,11 +246,14 @@ test.each(ROWS)('a revocation of kind $kind by the $source reaches every place',
   expect((await ofHandle(beside.handle)).status).toBe(200);
 });
 
-test('of a consent that was narrowed, chains of older versions end and those of the new one live', async () => {
-  const held = await hold();
-  const newer = { ...held.claims, tctx: { ...held.claims.tctx, consent: { ...held.claims.tctx.consent, version: 4 } } };
-  mesh.revoke({ kind: 'consent', value: held.claims.tctx.consent.id, before: 0, version: 4 });
-  expect(await held.ended).toBe(http2.constants.NGHTTP2_CANCEL);
-  expect(await codeOf(held.session, slotFields(held.slot))).toBe('consent_withdrawn');
-  expect(await codeOf(held.session, chainFields(chainOf(held.identity, newer)))).toBe('');
+test('a sidecar whose own WIT was signed by a revoked key lets nobody in, until it has another', async () => {
+  const kid = payments.identity.current().witKid;
+  newestRevocationS = Math.floor(Date.now() / 1000);
+  mesh.revoke({ kind: 'kid', value: kid, before: newestRevocationS }, 'ca');
+  const entry = () =>
+    ask(payments.ready.entry as string, { path: '/any/x', headers: { authorization: 'Bearer user-token' } });
+  await eventually(async () => expect(JSON.parse((await entry()).body)).toMatchObject({ code: 'delegation_revoked' }));
+  await eventually(() => expect(Math.floor(Date.now() / 1000)).toBeGreaterThan(newestRevocationS));
+  await payments.identity.renew();
+  await eventually(async () => expect((await entry()).status).toBe(200));
 });

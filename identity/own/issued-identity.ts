@@ -53,6 +53,7 @@ export function assembleIdentity(issuance: Issuance, bundle: MeshBundle, nowS: n
     wit: wit.compact,
     witS256: wit.s256,
     witJti: wit.jti,
+    witKid: wit.kid,
     witExpS: wit.exp,
     witKey,
   };

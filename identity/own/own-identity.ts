@@ -23,6 +23,8 @@ export interface IssuedIdentity {
   readonly wit: string;
   readonly witS256: string;
   readonly witJti: string;
+  /** Name of the mesh's key that signed it. */
+  readonly witKid: string;
   readonly witExpS: number;
   /** The private key that the WIT's `cnf` names: signs links, nothing else. */
   readonly witKey: KeyObject;

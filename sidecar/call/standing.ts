@@ -19,13 +19,13 @@ export function checkOwnStanding(env: CallEnvironment): void {
 }
 
 /** Ourselves as revocations know us. */
-export function ownSigner({ spiffeId, notBeforeS, certificateS256, witJti }: IssuedIdentity): SignerFacts {
+export function ownSigner({ spiffeId, notBeforeS, certificateS256, witJti, witKid }: IssuedIdentity): SignerFacts {
   return {
     iat: notBeforeS + CERTIFICATE_BACKDATE_S,
     workload: spiffeId,
     certificate: certificateS256,
     jti: witJti,
-    kid: null,
+    kid: witKid,
   };
 }
 
