@@ -29,7 +29,7 @@ import { type CaConfig, DEFAULT_TTL_S } from './config.ts';
 import { recordIssued } from './issue/issued.ts';
 import { createIssuer, type IssuedSvid } from './issue/issuer.ts';
 import { openOwnIdentity } from './own-identity.ts';
-import { isRevokedKey } from './revoke/revocations.ts';
+import { revocationOfKey } from './revoke/revocations.ts';
 import { serveCertificateAuthority } from './service/certificate-authority.ts';
 import { lifeOf } from './service/issuance.ts';
 import { serveRegistration } from './service/registration.ts';
@@ -133,8 +133,12 @@ async function serve(
           signal,
         });
 
-  // We stopped between the revocation of our WIT key and its replacement.
-  if (isRevokedKey(database, witKey.current().kid)) await witKey.replace();
+  const unfinished = revocationOfKey(database, witKey.current().kid);
+  if (unfinished !== null) {
+    // We stopped between the revocation of our WIT key and its replacement; whether the mesh heard of it is not known.
+    await liveState?.revoke(unfinished.revocation, unfinished.forgetAtS);
+    await witKey.replace();
+  }
 
   if (!knowsUnixPeers()) log.warn('peers of Unix sockets cannot be known here: attestation by uid is refused');
   // Who attests has no certificate yet.

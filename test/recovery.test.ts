@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { namedJwk } from '../ca/authorities/key-name.ts';
+import { keepRevocation } from '../ca/revoke/revocations.ts';
 import { readKey, readVaultParameters } from '../ca/store/key-store.ts';
 import { openVault } from '../ca/store/vault.ts';
 import { mintWit, parseMeshBundle } from '../identity/index.ts';
@@ -95,6 +96,27 @@ test('a WIT key that was lost is replaced: what the thief signs is refused, and 
     event.body === 'key' && event.key.use === 'wit' ? [`${event.key.change} ${event.key.kid}`] : [],
   );
   expect(changes).toEqual([`published ${nextKid}`, `withdrawn ${stolen.kid}`]);
+}, 120_000);
+
+test('a CA that was killed between revoking its WIT key and replacing it replaces it as it starts', async () => {
+  const { children, file, dir } = running.mesh;
+  const keysOf = (): string[] => [...parseMeshBundle(JSON.parse(readFileSync(file.bundleFile, 'utf8'))).witKeys.keys()];
+  const [before] = keysOf();
+  children.get('ca')!.kill('SIGKILL');
+  await children.get('ca')!.exited;
+  // As it would have left it: its own books have the revocation, the mesh has not heard of it.
+  const database = new DatabaseSync(join(dir.folder('ca'), 'ca.sqlite'));
+  const revocation = { kind: 'kid', value: before!, before: Math.floor(Date.now() / 1000) } as const;
+  keepRevocation(database, revocation, revocation.before + 86_400);
+  database.close();
+  await children.restart('ca');
+  expect(keysOf()).toHaveLength(1);
+  expect(keysOf()).not.toContain(before);
+  await recovered();
+  // The collector has the CA's live state: what the key signs is refused also where the new bundle is not known.
+  const state = readFileSync(join(dir.folder('ca'), 'live-state.sqlite')).toString('latin1');
+  const wal = readFileSync(join(dir.folder('ca'), 'live-state.sqlite-wal')).toString('latin1');
+  expect(`${state}${wal}`).toContain(before);
 }, 120_000);
 
 interface StolenKey {

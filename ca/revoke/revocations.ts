@@ -122,9 +122,19 @@ export function lastRevokedSecond(database: DatabaseSync, workload: SpiffeId): n
   return Number(row?.['latest'] ?? 0);
 }
 
-/** Whether a WIT key was revoked: one that still signs is to be replaced. */
-export function isRevokedKey(database: DatabaseSync, kid: string): boolean {
-  return database.prepare("SELECT 1 FROM revocations WHERE kind = 'kid' AND value = ?").get(kid) !== undefined;
+/** The revocation of a WIT key, and when it is forgotten; null where it was not revoked. One that still signs is to be replaced. */
+export function revocationOfKey(
+  database: DatabaseSync,
+  kid: string,
+): { readonly revocation: OwnRevocation; readonly forgetAtS: number } | null {
+  const row = database
+    .prepare("SELECT before_s, forget_at_s FROM revocations WHERE kind = 'kid' AND value = ?")
+    .get(kid);
+  if (row === undefined) return null;
+  return {
+    revocation: { kind: 'kid', value: kid, before: Number(row['before_s']) },
+    forgetAtS: Number(row['forget_at_s']),
+  };
 }
 
 /** Nothing is issued to a banned workload until the ban is lifted; of two bans the first stays. */
