@@ -23,7 +23,7 @@ export interface AskingOptions {
   /** @throws BehalfError `upstream_unavailable`, `peer_untrusted`, `overloaded` */
   peerLine(peer: Peer): Promise<PeerLine> | PeerLine;
   /** @throws BehalfError `exit_untrusted`, `exit_address_refused`, `upstream_unavailable`, `overloaded` */
-  exitLine(exit: ExitTarget): Promise<Line>;
+  exitLine(exit: ExitTarget, protocol: RequestHead['protocol']): Promise<Line>;
   readonly showInnerCodes: boolean;
 }
 
@@ -61,7 +61,7 @@ export function createAsking({ hooks, app, peerLine, exitLine, showInnerCodes }:
   async function askExit(run: Running, head: RequestHead, exit: ExitTarget): Promise<Answer> {
     let last: NoAnswer | null = null;
     for (let n = 0; n < MAX_ATTEMPTS; n += 1) {
-      const line = await exitLine(exit);
+      const line = await exitLine(exit, head.protocol);
       if (run.ending !== null) throw run.ending;
       const answer = await attempt(run, line, head);
       if (answer.kind === 'answer') return answer;

@@ -25,6 +25,8 @@ export interface SeenRequest {
 export interface OutsideServer {
   readonly port: number;
   readonly seen: SeenRequest[];
+  /** Connections taken so far. */
+  connections(): number;
   close(): Promise<void>;
 }
 
@@ -96,8 +98,10 @@ export async function startOutside(
       : http2
         ? createSecureServer({ ...certificate, allowHTTP1: true }, onRequest)
         : createTls(certificate, onRequest as RequestListener);
+  let taken = 0;
   const sockets = new Set<{ destroy(): void }>();
   server.on('connection', (socket) => {
+    taken += 1;
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
   });
@@ -105,6 +109,7 @@ export async function startOutside(
   return {
     port: (server.address() as AddressInfo).port,
     seen,
+    connections: () => taken,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

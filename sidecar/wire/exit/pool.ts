@@ -7,9 +7,11 @@ import http from 'node:http';
 import { isIP, connect as netConnect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { BehalfError } from '../../../errors/index.ts';
+import type { RequestHead } from '../../call/head.ts';
 import type { ExitTarget } from '../../call/seam.ts';
 import type { Line } from '../exchange.ts';
 import { createHttp1LineOver } from '../http1/client.ts';
+import { askUpgradeOver } from '../http1/upgrade-client.ts';
 import { type Http2Line, openHttp2Line } from '../http2/client.ts';
 import { addressesOf, type Resolve, type Resolved } from './addresses.ts';
 
@@ -28,10 +30,10 @@ const KEEP_ALIVE_MS = 30_000;
 
 export interface ExitPool {
   /**
-   * Something to put one call on.
+   * Something to put one call on, at once: a connection of a WebSocket's own is closed where nothing is put on it.
    * @throws {BehalfError} `exit_untrusted`, `exit_address_refused`, `upstream_unavailable`, `overloaded`
    */
-  line(exit: ExitTarget): Promise<Line>;
+  line(exit: ExitTarget, protocol: RequestHead['protocol']): Promise<Line>;
   close(): void;
 }
 
@@ -55,9 +57,10 @@ export function createExitPool({ connectTimeoutMs, resolve }: ExitPoolOptions): 
   const sockets = new Set<Socket>();
   let closed = false;
 
-  async function line(exit: ExitTarget): Promise<Line> {
+  async function line(exit: ExitTarget, protocol: RequestHead['protocol']): Promise<Line> {
     const way = wayTo(exit);
     way.usedMs = performance.now();
+    if (protocol === 'websocket') return webSocketLine(exit);
     if (way.http1 !== null) return way.http1.line;
     const best = leastLoaded(way.http2);
     if (best !== null && (best.load() < STREAMS_PER_CONNECTION || way.http2.length >= MAX_CONNECTIONS)) return best;
@@ -71,6 +74,21 @@ export function createExitPool({ connectTimeoutMs, resolve }: ExitPoolOptions): 
     } finally {
       way.waiting -= 1;
     }
+  }
+
+  /** Servers outside take WebSockets over HTTP/1.1 (RFC 6455), each on a connection that it then is. */
+  async function webSocketLine(exit: ExitTarget): Promise<Line> {
+    const { socket } = await connect(exit, ['http/1.1']);
+    let isUsed = false;
+    setImmediate(() => {
+      if (!isUsed) socket.destroy();
+    });
+    return {
+      ask(head) {
+        isUsed = true;
+        return askUpgradeOver(head, socket);
+      },
+    };
   }
 
   /** INVARIANT: the key is all that says where a connection goes and what it has to prove. */

@@ -1,6 +1,6 @@
 /** A WebSocket towards the app over HTTP/1.1: a connection of its own, which after 101 is the stream (RFC 6455 section 4.1). */
 import http from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import type { RequestHead } from '../../call/head.ts';
 import type { AppAddress } from '../address.ts';
 import { type Answer, type Asked, CANCELLED, DEAD_END, type NoAnswer } from '../exchange.ts';
@@ -17,8 +17,6 @@ import {
 } from '../websocket/handshake.ts';
 
 export function askUpgrade(head: RequestHead, address: AppAddress, connectTimeoutMs: number): Asked {
-  const key = keyOf(head.headers) ?? newWebSocketKey();
-  const headers = [...upgradeFields(joinCookies(head.headers), key), 'host', head.authority];
   // Either end may stop sending first: the other goes on until it is done too.
   const socket = connect({
     ...('socketPath' in address ? { path: address.socketPath } : address),
@@ -28,6 +26,13 @@ export function askUpgrade(head: RequestHead, address: AppAddress, connectTimeou
   const connecting = setTimeout(() => socket.destroy(new Error('connecting took too long')), connectTimeoutMs);
   socket.once('connect', () => clearTimeout(connecting));
   socket.once('close', () => clearTimeout(connecting));
+  return askUpgradeOver(head, socket);
+}
+
+/** The same on a connection of its own that another made. */
+export function askUpgradeOver(head: RequestHead, socket: Socket): Asked {
+  const key = keyOf(head.headers) ?? newWebSocketKey();
+  const headers = [...upgradeFields(joinCookies(head.headers), key), 'host', head.authority];
   const request = http.request({
     createConnection: () => socket,
     method: head.method,
