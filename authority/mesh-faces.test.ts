@@ -1,4 +1,5 @@
 import { request as httpsRequest } from 'node:https';
+import { decodeJwt } from 'jose';
 import pino from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseRoot } from '../delegation/root/index.ts';
@@ -11,6 +12,7 @@ import {
   type ServiceClient,
 } from '../identity/mtls/index.ts';
 import type { TestIdentity } from '../identity/testing/issuer.ts';
+import { buildSnapshot } from '../policy/index.ts';
 import {
   type Consents,
   consents,
@@ -211,4 +213,56 @@ test('nobody exchanges over HTTP as another workload, without an SVID, or on the
     body: new URLSearchParams(grant('shop-app', accessToken)),
   });
   expect(asApp.status).toBe(400);
+});
+
+test('over HTTP and over the stream, who holds a delegation gets a token for an audience outside, and nothing else of it', async () => {
+  const audience = 'https://api.bank.example';
+  running.setSnapshot(
+    buildSnapshot({
+      files: {
+        'mesh.yaml': `
+trustDomain: ${TRUST_DOMAIN}
+scopes: { "orders:read": { title: Read, description: Read } }
+services: { storefront: { owner: o, reason: r, routes: [] } }
+workloads: { storefront: { owner: o, reason: r, entry: { ceiling: ["orders:read"] } } }
+edges: []
+exits:
+  bank: { owner: o, reason: r, origin: "${audience}", from: [storefront], token: { audience: "${audience}", scopes: { "orders:read": see } } }
+`,
+        'p.cedar': '@id("out") permit (principal, action == Behalf::Action::"exit", resource);',
+      },
+      number: 1,
+      issuedAtS: Date.now() / 1000,
+    }),
+  );
+  const { accessToken } = await tokens();
+  const storefront = await running.ca.issue(STOREFRONT);
+  const root = await postMeshToken(storefront, grant(STOREFRONT, accessToken));
+  const held = {
+    ...grant(STOREFRONT, String(root.body['access_token'])),
+    subject_token_type: TXN_TOKEN_TYPE,
+    requested_token_type: ACCESS_TOKEN_TYPE,
+  };
+  const { status, body } = await postMeshToken(storefront, { ...held, audience });
+  expect({ status, ...body }).toMatchObject({
+    status: 200,
+    issued_token_type: ACCESS_TOKEN_TYPE,
+    token_type: 'Bearer',
+    scope: 'see',
+  });
+  expect(decodeJwt(String(body['access_token']))).toMatchObject({ aud: audience, scope: 'see' });
+  const elsewhere = await postMeshToken(storefront, { ...held, audience: 'https://evil.example' });
+  expect(elsewhere.body).toMatchObject({ error: 'unauthorized_client', error_description: 'policy_denied' });
+
+  const stream = exchangeClient(storefront).exchange();
+  stream.end({
+    id: 1,
+    subjectToken: held.subject_token,
+    subjectTokenType: TXN_TOKEN_TYPE,
+    audience,
+    scope: 'orders:read',
+  });
+  const [answer] = await Array.fromAsync(stream as AsyncIterable<ExchangeResponse>);
+  expect(answer?.issued).toMatchObject({ txnToken: '', scope: 'see' });
+  expect(decodeJwt(answer?.issued?.accessToken ?? '')).toMatchObject({ aud: audience, jti: answer?.issued?.jti });
 });
