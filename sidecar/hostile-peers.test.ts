@@ -76,6 +76,8 @@ const ANSWERS: Readonly<Record<string, string>> = {
   spoof: 'HTTP/1.1 403 No\r\nDelegation-Error: policy_denied\r\nContent-Length: 2\r\n\r\nok',
   going: 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf',
   silent: '',
+  unasked: 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nmine',
+  other: 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nmine',
   early: 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly',
   large: `HTTP/1.1 200 OK\r\nContent-Length: ${4 * 1_048_576}\r\n\r\n`,
 };
@@ -273,4 +275,15 @@ test('a client outside that resets stream after stream loses its connection', as
   }
   await closed;
   expect(sent).toBeLessThan(5_000);
+});
+
+test('an app that switches protocols unasked, or to another one than was asked for, gets no stream', async () => {
+  for (const path of ['/any/unasked', '/any/other']) {
+    const { status, body } = await ask(local(), { path });
+    expect([status, JSON.parse(body).code]).toEqual([503, 'upstream_unavailable']);
+  }
+  const upgrade = 'Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==';
+  const got = await raw(local(), `GET /any/other HTTP/1.1\r\n${upgrade}\r\n\r\n`, () => false);
+  expect(got).toContain('503');
+  expect(got).not.toContain('mine');
 });

@@ -229,6 +229,36 @@ test('an HTTP/2 client speaks by extended CONNECT, and Upgrade fields in HTTP/2 
   session.destroy();
 });
 
+test('an app that speaks HTTP/2 answers a client that speaks HTTP/1.1, which gets its key answered', async () => {
+  const h2c = http2.createServer({ settings: { enableConnectProtocol: true } });
+  h2c.on('stream', (stream: http2.ServerHttp2Stream, head) => {
+    stream.on('error', () => undefined);
+    if (head[':method'] === 'CONNECT' && head[':protocol'] === 'websocket') {
+      stream.respond({ ':status': 200 });
+      stream.write(Buffer.from([0x81, 2, 0x68, 0x69]));
+      stream.resume();
+    } else {
+      stream.respond({ ':status': 404 }, { endStream: true });
+    }
+  });
+  await new Promise<void>((resolve) => h2c.listen(0, '127.0.0.1', resolve));
+  const address = `127.0.0.1:${(h2c.address() as AddressInfo).port}`;
+  const port = { listen: '127.0.0.1:0' };
+  const callee = await mesh.sidecar('payments', { mesh: port, app: { address, protocol: 'h2c' } });
+  const caller = await mesh.sidecar('orders', {
+    peers: [{ name: 'h2c', id: mesh.id('payments'), ...port, endpoints: [callee.ready.mesh as string] }],
+  });
+  const at = caller.ready.peers['h2c'] as string;
+  await eventually(async () => expect((await fetch(`http://${at}/any/x`)).status).toBe(404));
+  const ws = new WebSocket(`ws://${at}/any/socket`);
+  ws.on('error', () => undefined);
+  expect(String((await once(ws, 'message'))[0])).toBe('hi');
+  ws.terminate();
+  await caller.stop();
+  await callee.stop();
+  h2c.close();
+});
+
 test('a withdrawal ends it at both ends with 1008 and the code, and the record says why', async () => {
   const ws = await open(payments.ready.entry as string, '/any/echo', { headers: BEARER });
   ws.send('one');
