@@ -149,6 +149,7 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     consents,
     changes,
     oauth,
+    named: () => deps.snapshot()?.token_issuers ?? [],
     clock,
   });
   const sessions = createBrowserSessions(database, clock);

@@ -37,7 +37,7 @@ beforeAll(async () => {
         '  probe: {',
         '  gate: { owner: team-test, reason: entry, entry: { ceiling: ["notes:read"] } }\n  probe: {',
       )
-      .replace('edges:', 'edges:\n  - { from: gate, to: back }');
+      .replace('edges:', `tokenIssuers: ["${other.issuer}"]\nedges:\n  - { from: gate, to: back }`);
     const upstreamIssuers = [
       {
         issuer: other.issuer,

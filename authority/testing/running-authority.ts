@@ -71,6 +71,7 @@ export function testSnapshot(): PolicySnapshot {
     },
     edges: [],
     exits: {},
+    token_issuers: [],
     cedar: { schema: '', policies: {} },
     settings: {
       root_reuse_s: 30,
@@ -99,7 +100,10 @@ export async function runAuthority(
   const events: AuthorityEvent[] = [];
   const caState: RunningAuthority['caState'] = { revoked: [], proven: { keptFrom: 1, through: 0 } };
   let ahead = 0;
-  let snapshot: PolicySnapshot | null = testSnapshot();
+  let snapshot: PolicySnapshot | null = {
+    ...testSnapshot(),
+    token_issuers: options.upstreamIssuers?.map(({ issuer }) => issuer) ?? [],
+  };
   const clock = (): number => Date.now() / 1000 + ahead;
 
   const server = createServer((request, response) => authority.handleHttp(request, response));

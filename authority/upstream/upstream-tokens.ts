@@ -31,6 +31,8 @@ export interface UpstreamDeps {
   readonly consents: Consents;
   readonly changes: Pick<ConsentChanges, 'give'>;
   readonly oauth: Pick<OAuthStore, 'find' | 'upsert' | 'endedS'>;
+  /** Issuers that the signed policy names: only theirs are taken, so that every sidecar knows whose tokens to look for. */
+  readonly named: () => readonly string[];
   readonly clock: Clock;
 }
 
@@ -56,6 +58,8 @@ export function createPresentedTokens(deps: UpstreamDeps): PresentedTokens {
   const giving = new Map<string, Promise<Consent>>();
 
   async function verifyUpstream({ config, read, clients }: Issuer, compact: string): Promise<VerifiedAccessToken> {
+    if (!deps.named().includes(config.issuer))
+      throw new BehalfError('entry_token_invalid', { why: 'the policy does not name its issuer' });
     const token = await read(compact);
     const client = clients.get(token.client);
     if (client === undefined) throw new BehalfError('entry_token_invalid', { why: 'its client is not configured' });

@@ -10,7 +10,7 @@ import {
   type OtherToken,
   startOtherProvider,
 } from '../testing/other-provider.ts';
-import { type RunningAuthority, runAuthority, STOREFRONT } from '../testing/running-authority.ts';
+import { type RunningAuthority, runAuthority, STOREFRONT, testSnapshot } from '../testing/running-authority.ts';
 import type { UpstreamClientConfig, UpstreamIssuerConfig } from './config.ts';
 
 let other: OtherProvider;
@@ -79,6 +79,13 @@ const claims = (more: Record<string, unknown> = {}) => ({
   iat: running.nowS(),
   exp: running.nowS() + 300,
   ...more,
+});
+
+test('an issuer that the policy does not name is none, as sidecars would not know its tokens inside the mesh', async () => {
+  running.setSnapshot(testSnapshot());
+  expect(await outcome(await tokenOf())).toBe('entry_token_invalid');
+  running.setSnapshot({ ...testSnapshot(), token_issuers: [other.issuer] });
+  expect(await outcome(await tokenOf())).toBe('issued');
 });
 
 test('its token becomes a root within what the administrator consented to, and the consent is on record', async () => {

@@ -81,6 +81,7 @@ export function buildSnapshot({ files, number, issuedAtS }: PolicySource): Polic
       min_context: minContext,
     })),
     exits: Object.fromEntries(mesh.exits.map((exit) => [exit.name, exitJson(exit)])),
+    token_issuers: mesh.tokenIssuers,
     cedar: {
       schema: schemaWith(ownSchema?.text ?? ''),
       policies: Object.fromEntries(policies.map(({ id, text }) => [id, text])),

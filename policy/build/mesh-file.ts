@@ -19,7 +19,7 @@
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from '../../identity/index.ts';
 import { readPublic } from '../routes/public-route.ts';
 import { readDetailNames, readScopes } from '../routes/scopes.ts';
-import { atPlace, readEndpoint, readMethod } from '../snapshot/parse-snapshot.ts';
+import { atPlace, readEndpoint, readMethod, readTokenIssuers } from '../snapshot/parse-snapshot.ts';
 import {
   invalid,
   join,
@@ -82,6 +82,7 @@ export interface MeshFile {
     readonly minContext: ContextWay | null;
   }[];
   readonly exits: readonly MeshExit[];
+  readonly tokenIssuers: readonly string[];
   readonly settings: SnapshotSettings;
   /** How long a snapshot made now stands, in seconds. */
   readonly validForS: number;
@@ -116,7 +117,7 @@ function readMesh(value: unknown): Omit<MeshFile, 'place'> {
     value,
     '',
     ['trustDomain', 'scopes', 'services', 'edges'],
-    ['workloads', 'exits', 'settings', 'detailTypes'],
+    ['workloads', 'exits', 'settings', 'detailTypes', 'tokenIssuers'],
   );
   const trustDomain = atPlace('trustDomain', () => parseTrustDomain(object.trustDomain));
   return {
@@ -147,6 +148,7 @@ function readMesh(value: unknown): Omit<MeshFile, 'place'> {
     exits: readMap(object.exits ?? {}, 'exits').map(([name, value]) =>
       readMeshExit(name, value, join('exits', name), { trustDomain, readRoutes: readRouteSource }),
     ),
+    tokenIssuers: readTokenIssuers(object.tokenIssuers ?? [], 'tokenIssuers'),
     ...readSettings(object.settings ?? {}),
   };
 }

@@ -37,6 +37,7 @@ import {
 export const MAX_SNAPSHOT_BYTES = 3 * 1_024 * 1_024;
 
 const MAX_CEDAR_LENGTH = 1_024 * 1_024;
+const MAX_TOKEN_ISSUERS = 64;
 const MAX_NUMBER = Number.MAX_SAFE_INTEGER;
 /** As deep as any chain can be, without and with work that was deferred before it. */
 const MAX_DEPTH = 16;
@@ -66,7 +67,7 @@ export function parseSnapshot(json: unknown): PolicySnapshot {
       'settings',
     ],
     // Absent in snapshots that were signed before there were such members.
-    ['exits', 'detail_types'],
+    ['exits', 'detail_types', 'token_issuers'],
   );
   if (object.version !== 1) throw invalid('version', 'not 1');
   const trustDomain = atPlace('trust_domain', () => parseTrustDomain(object.trust_domain));
@@ -84,6 +85,7 @@ export function parseSnapshot(json: unknown): PolicySnapshot {
     edges: readList(object.edges, 'edges', readEdge),
     // Absent in snapshots that were signed before there were exits.
     exits: readExits(object.exits ?? {}, { id: readId, route: readRoute }),
+    token_issuers: readTokenIssuers(object.token_issuers ?? [], 'token_issuers'),
     cedar: readCedar(object.cedar),
     settings: readSettings(object.settings),
   };
@@ -138,6 +140,18 @@ function checkReferences(snapshot: PolicySnapshot): void {
       if (!edges.has(`${id} ${own.to}`)) throw invalid(place, 'has no edge of its own');
     });
   }
+}
+
+/** URLs (RFC 8414 section 2), compared as text. */
+export function readTokenIssuers(value: unknown, place: string): readonly string[] {
+  const issuers = readList(value, place, (issuer, at) => {
+    const text = readText(issuer, at);
+    if (!URL.canParse(text)) throw invalid(at, 'no URL');
+    return text;
+  });
+  if (issuers.length > MAX_TOKEN_ISSUERS) throw invalid(place, `more than ${MAX_TOKEN_ISSUERS}`);
+  if (new Set(issuers).size !== issuers.length) throw invalid(place, 'one stands twice');
+  return issuers;
 }
 
 function readCatalogue(value: unknown): PolicySnapshot['scopes'] {

@@ -145,6 +145,8 @@ export interface PolicySnapshot {
   readonly edges: readonly SnapshotEdge[];
   /** By name. */
   readonly exits: { readonly [name: string]: SnapshotExit };
+  /** `iss` of tokens of other issuers that the authority may take for users, and that have no business inside the mesh. */
+  readonly token_issuers: readonly string[];
   /** Cedar text: policies by id, and the schema in Cedar's human syntax. */
   readonly cedar: { readonly schema: string; readonly policies: { readonly [id: string]: string } };
   readonly settings: SnapshotSettings;

@@ -72,7 +72,7 @@ function newExitCall(env: CallEnvironment, head: RequestHead, name: string): Mes
 async function judge(env: CallEnvironment, call: MeshCall, head: RequestHead, name: string) {
   const record = call.records[0] as HopRecord;
   checkOwnStanding(env);
-  checkNoAccessToken(env, head.headers);
+  checkNoAccessToken(head.headers, [env.identity.bundle().issuer]);
   const asked = readAskedScope(head.headers);
   const compiled = snapshotOf(env);
   const exit = exitOf(compiled, env.me, name);

@@ -1,20 +1,20 @@
 /**
- * On a call inside the mesh an access token of our own authority has no business (WIRE section 1): a service in the middle
- * could trade it for a root that was never narrowed. Looked for before step 1.
+ * On a call inside the mesh a token that the authority would take for a user has no business (WIRE section 1), be it our own or
+ * one of another issuer that the policy names: a service in the middle could trade it for a root that was never narrowed. Looked
+ * for before step 1.
  */
 import { BehalfError } from '../../errors/index.ts';
-import type { CallEnvironment } from './environment.ts';
 import type { HeaderList } from './head.ts';
 
 /** A longer one is no token of ours, and a shorter one no signed JWT. */
 const MAX_TOKEN_LENGTH = 8_192;
 const MIN_TOKEN_LENGTH = 64;
 
-/** @throws {BehalfError} `delegation_malformed` for an RFC 9068 JWT with our authority's `iss` */
-export function checkNoAccessToken({ identity }: CallEnvironment, headers: HeaderList): void {
+/** @throws {BehalfError} `delegation_malformed` for a JWT with one of these `iss` */
+export function checkNoAccessToken(headers: HeaderList, issuers: readonly string[]): void {
   for (let i = 0; i < headers.length; i += 2) {
     if (headers[i] !== 'authorization') continue;
-    if (holdsTokenOf(headers[i + 1] as string, identity.bundle().issuer)) {
+    if (holdsTokenOf(headers[i + 1] as string, issuers)) {
       throw new BehalfError('delegation_malformed', {
         object: 'authorization',
         why: 'an access token inside the mesh',
@@ -24,10 +24,11 @@ export function checkNoAccessToken({ identity }: CallEnvironment, headers: Heade
 }
 
 /** Whatever the scheme is called and however it is spaced: each word of the value that might be a JWT is looked at. */
-function holdsTokenOf(value: string, issuer: string): boolean {
+function holdsTokenOf(value: string, issuers: readonly string[]): boolean {
   for (let start = 0, at = 0; at <= value.length; at += 1) {
     if (at < value.length && !isBetweenWords(value.charCodeAt(at))) continue;
-    if (at > start && issuerOf(value.slice(start, at)) === issuer) return true;
+    const issuer = at > start ? issuerOf(value.slice(start, at)) : null;
+    if (issuer !== null && issuers.includes(issuer)) return true;
     start = at + 1;
   }
   return false;

@@ -62,14 +62,14 @@ function admit(env: CallEnvironment, head: RequestHead, peer: PeerFacts, call: M
   const traced = takeTrace(env, call, head, peer.spiffeId);
   env.running.checkRoom(peer.spiffeId);
   checkOwnStanding(env);
-  checkNoAccessToken(env, head.headers);
+  const compiled = env.state.snapshot();
+  checkNoAccessToken(head.headers, [env.identity.bundle().issuer, ...(compiled?.snapshot.token_issuers ?? [])]);
   const carried = readCarried(
     head.headers,
     peer.slots,
     (compact) => env.chains.findWit(peer.spiffeId, compact)?.wit ?? null,
   ); // 1
   checkPeerStanding(env, peer); // 2
-  const compiled = env.state.snapshot();
   const route = compiled === null ? null : matchRoute(compiled, env.me, head.method, pathOfTarget(head.target));
   if (route !== null) record.route = route.name;
   const chain = verifyChain(carried.parsed, {

@@ -4,6 +4,7 @@ import { buildSnapshot, type PolicySnapshot } from '../../policy/index.ts';
 const FILES = {
   'mesh.yaml': `
 trustDomain: shop.example
+tokenIssuers: ["https://login.test"]
 scopes:
   orders:read: { title: Read orders, description: See your orders }
   orders:write: { title: Place orders, description: Place and change orders }
