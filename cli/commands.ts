@@ -52,6 +52,11 @@ export const COMMANDS = {
     summary: 'Withdraw a consent at once, everywhere.',
     load: () => import('./commands/consent-revoke.ts'),
   },
+  'deferred list': { summary: 'List work that was put off.', load: () => import('./commands/deferred-list.ts') },
+  'deferred cancel': {
+    summary: 'End work that was put off, everywhere.',
+    load: () => import('./commands/deferred-cancel.ts'),
+  },
   contain: {
     summary: 'Stop a workload, user, client, consent or key everywhere, and show what it touched.',
     load: () => import('./commands/contain.ts'),

@@ -13,11 +13,15 @@ import {
 } from '../delegation/index.ts';
 import { DEFAULT_CLOCK_RULE } from '../identity/clock.ts';
 import { parseSpiffeId, partId } from '../identity/index.ts';
-import { connectService } from '../identity/mtls/index.ts';
+import { connectService, type ServiceClient } from '../identity/mtls/index.ts';
 import type { OwnIdentity } from '../identity/own/index.ts';
 import { createRandomPool } from '../identity/random-pool.ts';
 import { serviceOf } from '../policy/index.ts';
-import { tokenExchange } from '../proto/behalf/authority/v1/authority.ts';
+import {
+  type Deferrals,
+  deferrals as deferralsService,
+  tokenExchange,
+} from '../proto/behalf/authority/v1/authority.ts';
 import { type StateView, watchState } from '../state/index.ts';
 import { type ContextTable, createContextTable } from './call/context.ts';
 import { createDecisionCache } from './call/decisions.ts';
@@ -36,6 +40,7 @@ import { createExitTokens, type ExitTokens } from './exchange/exit-tokens.ts';
 import { createNoExitTokens, createNoRoots } from './exchange/no-authority.ts';
 import { createRoots, type Roots } from './exchange/roots.ts';
 import type { RevokedPeers } from './listen/revoked-peers.ts';
+import type { DeferredWorkDeps } from './local-api/deferred-work.ts';
 
 /** Used until a snapshot says otherwise. */
 const DEFAULT_ROOT_REUSE_S = 30;
@@ -48,6 +53,7 @@ export interface FullMode {
   readonly hooks: CallHooks;
   readonly contexts: ContextTable;
   readonly state: StateView;
+  readonly deferredWork: DeferredWorkDeps;
   readonly revoked: RevokedPeers;
   /** mTLS ports of a peer, from the snapshot. */
   endpointsOf(peer: Peer): readonly string[];
@@ -85,7 +91,7 @@ export function startFullMode({
     ...(config.context?.traceId === true ? { traceIds: {} } : {}),
   });
   const settings = () => state.snapshot()?.snapshot.settings ?? null;
-  const { roots, exitTokens, closeRoots } = openRoots();
+  const { roots, exitTokens, deferrals, closeRoots } = openRoots();
   const running = createRunningCalls({
     onFailure: (thrown) => log.error({ err: thrown }, 'a call could not be ended cleanly'),
     isSnapshotOver: () => nowS() > (state.snapshot()?.validUntilS ?? Number.POSITIVE_INFINITY),
@@ -123,12 +129,18 @@ export function startFullMode({
     entry: createEntryEnvironment(config.entry, peerNamed, nowS()),
   };
 
-  function openRoots(): { roots: Roots; exitTokens: ExitTokens; closeRoots: () => void } {
+  function openRoots(): {
+    roots: Roots;
+    exitTokens: ExitTokens;
+    deferrals: ServiceClient<Deferrals> | null;
+    closeRoots: () => void;
+  } {
     if (config.authorityAddress === undefined)
-      return { roots: createNoRoots(), exitTokens: createNoExitTokens(), closeRoots: () => undefined };
+      return { roots: createNoRoots(), exitTokens: createNoExitTokens(), deferrals: null, closeRoots: () => undefined };
     const expect =
       config.authorityId === undefined ? partId(identity.trustDomain, 'authority') : parseSpiffeId(config.authorityId);
     const client = connectService(tokenExchange, { address: config.authorityAddress, identity, expect, log });
+    const deferrals = connectService(deferralsService, { address: config.authorityAddress, identity, expect, log });
     const exchange = openExchangeStream(client, log);
     const reuseS = () => settings()?.root_reuse_s ?? DEFAULT_ROOT_REUSE_S;
     const made = createRoots({ exchange, identity, nowS, reuseS, context: () => rootContext(env) });
@@ -138,10 +150,12 @@ export function startFullMode({
     return {
       roots: made,
       exitTokens: createExitTokens({ exchange, identity, nowS }),
+      deferrals,
       closeRoots() {
         stopFollowing();
         exchange.close();
         client.close();
+        deferrals.close();
       },
     };
   }
@@ -181,6 +195,7 @@ export function startFullMode({
     hooks: createCallHooks(env),
     contexts,
     state,
+    deferredWork: { client: deferrals, state, shares: env.shares },
     revoked: {
       isRevoked: (holder) => !state.revocations.isEmpty && isHit(state, holder),
       // After the listener above: calls end with their code before their connections do.

@@ -244,13 +244,14 @@ interface LocalApiParts extends SidecarDeps {
 
 function openLocalApi({ config, full, identity, reporter, onRefused, log, signal }: LocalApiParts) {
   if (config.localApi === undefined || full === null) return Promise.resolve(null);
-  const { contexts, state } = full;
+  const { contexts, state, deferredWork } = full;
   const allowedUid = config.allowedUid ?? null;
   return startLocalApi({
     listen: config.localApi.listen,
     contexts,
     state,
     service: identity.spiffeId,
+    deferredWork,
     reporter,
     onRefused,
     allowedUid,

@@ -38,9 +38,13 @@ export function presentedCredential(headers: HeaderList): Credential {
   if (authorization !== null) return accessToken(authorization, proof);
   if (proof !== null) throw new BehalfError('entry_proof_invalid', { why: 'a proof without a token' });
   if (reference === null) return { kind: 'none' };
-  if (reference.length > MAX_REFERENCE_LENGTH || !isTokenText(reference))
-    throw new BehalfError('entry_token_invalid', { why: 'no deferred reference' });
+  if (!isReference(reference)) throw new BehalfError('entry_token_invalid', { why: 'no deferred reference' });
   return { kind: 'deferred', reference };
+}
+
+/** Whether it has the form of a reference. */
+export function isReference(text: string): boolean {
+  return text.length <= MAX_REFERENCE_LENGTH && isTokenText(text);
 }
 
 /** The scheme of the first access token shown, whatever it is worth; null where there is none of a scheme that is taken. */

@@ -26,6 +26,7 @@ import { checkNoAccessToken } from './foreign-token.ts';
 import { fieldOf, pathOfTarget, type RequestHead } from './head.ts';
 import { type MeshCall, newMeshCall } from './mesh-call.ts';
 import { newRequestId } from './outbound.ts';
+import { readReference, resumedRoot } from './resumed.ts';
 import type { ExitTarget, Verdict } from './seam.ts';
 import { checkFresh, checkOwnStanding, ownSigner } from './standing.ts';
 import { revocationCode, withSigners } from './streams.ts';
@@ -78,7 +79,7 @@ async function judge(env: CallEnvironment, call: MeshCall, head: RequestHead, na
   const exit = exitOf(compiled, env.me, name);
   // One that is another's is as unknown as one that is nobody's.
   if (exit === null) throw new BehalfError('policy_denied', { why: 'no exit', from: env.me, exit: name });
-  const found = partyOf(env, compiled, head, record, name, exit);
+  const found = await partyOf(env, compiled, head, record, name, exit);
   const scopes = narrowedTo(asked, found.facts.scopes);
   const party: Party = { ...found, facts: { ...found.facts, scopes } };
   record.scope = scopes.join(' ');
@@ -103,14 +104,21 @@ async function judge(env: CallEnvironment, call: MeshCall, head: RequestHead, na
 }
 
 /** The context that the call names, or the workload's own authority where the exit is marked so. Never the latest request. */
-function partyOf(
+async function partyOf(
   env: CallEnvironment,
   compiled: CompiledSnapshot,
   head: RequestHead,
   record: HopRecord,
   name: string,
   exit: SnapshotExit,
-): Party {
+): Promise<Party> {
+  const reference = readReference(head.headers);
+  if (reference !== null) {
+    const parent = await resumedRoot(env, reference, false);
+    noteDelegation(record, parent);
+    record.carrier = 'deferred';
+    return { parent, facts: factsOfDelegation(parent) };
+  }
   const resolved = env.contexts.resolve(head.headers);
   if (resolved === null) {
     if (exit.own === null) throw new BehalfError('delegation_missing', { exit: name });

@@ -14,6 +14,7 @@ import type { CallEnvironment } from './environment.ts';
 import { type HeaderList, pathOfTarget, type RequestHead } from './head.ts';
 import { type MeshCall, newMeshCall, type Outgoing } from './mesh-call.ts';
 import { recordChain } from './recorded-chains.ts';
+import { readReference, resumedRoot } from './resumed.ts';
 import type { Peer, SendFacts, Verdict } from './seam.ts';
 import { checkFresh, checkOwnStanding, ownSigner } from './standing.ts';
 import { revocationCode, withSigners } from './streams.ts';
@@ -21,7 +22,7 @@ import { revocationCode, withSigners } from './streams.ts';
 /** The way in which a call's delegation was found, and the place in the tree that it has. */
 interface Found {
   readonly parent: VerifiedRoot | VerifiedChain;
-  readonly carrier: ContextWay | 'own' | 'entry';
+  readonly carrier: ContextWay | 'deferred' | 'own' | 'entry';
   readonly parentHop: string | null;
   readonly request: string;
 }
@@ -78,6 +79,14 @@ export function newRequestId({ random }: CallEnvironment): string {
 
 /** The context that the call names, or the workload's own authority where the edge is marked so. Never the latest request. */
 async function findDelegation(env: CallEnvironment, head: RequestHead, peer: Peer, record: HopRecord): Promise<Found> {
+  const reference = readReference(head.headers);
+  if (reference !== null) {
+    const compiled = env.state.snapshot();
+    if (compiled === null) throw new BehalfError('snapshot_stale', { why: 'no snapshot' });
+    const { fresh } = demandsOfCall(compiled, peer.id, head.method, pathOfTarget(head.target));
+    const parent = await resumedRoot(env, reference, fresh);
+    return { parent, carrier: 'deferred', parentHop: null, request: record.hop.request };
+  }
   const resolved = env.contexts.resolve(head.headers);
   if (resolved !== null) {
     const { delegation, hopId, requestId } = resolved.inbound;
@@ -118,7 +127,7 @@ export function goOn(
   if (env.nowS() > compiled.validUntilS) throw new BehalfError('snapshot_stale', { validUntil: compiled.validUntilS });
   const edge = edgeOf(compiled, env.me, peer.id);
   if (edge === null) throw new BehalfError('policy_denied', { why: 'no edge', from: env.me, to: peer.id });
-  if (carrier !== 'own' && carrier !== 'entry' && !allowsContext(compiled, edge, carrier)) {
+  if (isContextWay(carrier) && !allowsContext(compiled, edge, carrier)) {
     throw new BehalfError('context_too_weak', {
       way: carrier,
       least: edge.min_context ?? compiled.snapshot.settings.min_context,
@@ -142,6 +151,11 @@ export function goOn(
     request,
     attempts: 0,
   };
+}
+
+/** Whether the app named a request by it; the others name none, and say by themselves whose call it is. */
+function isContextWay(carrier: Found['carrier']): carrier is ContextWay {
+  return carrier !== 'own' && carrier !== 'entry' && carrier !== 'deferred';
 }
 
 /** What a running call is ended with where a newer snapshot has its edge no more, or null; all else is the receiver's to judge. */

@@ -19,6 +19,7 @@ import type { Sent } from '../../proto/service.ts';
 const MAX_PENDING = 1_024;
 const ANSWER_WITHIN_MS = 5_000;
 const SWEEP_MS = 500;
+const DEFERRED = 'urn:behalf:params:oauth:token-type:deferred';
 const MAX_TRIES = 2;
 
 export type ExchangeOrder = Sent<Omit<ExchangeRequest, 'id'>>;
@@ -95,8 +96,10 @@ export function openExchangeStream(client: ServiceClient<TokenExchange>, log: Lo
     }
     if (orphans.length > 0) log.info({ err: error, waiting: orphans.length }, 'exchange stream broke off');
     for (const waiting of orphans) {
-      // Minting again is harmless: the root of the lost answer is never used. But what it reserved would be reserved twice.
-      const reserves = (waiting.order.authorizationDetails ?? '') !== '';
+      // Minting again is harmless: the root of the lost answer is never used. But what it reserved would be reserved twice, and a use
+      // of deferred work be taken twice.
+      const { authorizationDetails = '', subjectTokenType } = waiting.order;
+      const reserves = authorizationDetails !== '' || subjectTokenType === DEFERRED;
       if (waiting.tries < MAX_TRIES && !closed && !reserves) ask(waiting);
       else waiting.reject(new BehalfError('upstream_unavailable', { to: 'authority', why: error.code }));
     }

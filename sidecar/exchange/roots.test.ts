@@ -177,3 +177,35 @@ test('a WIT that was replaced while it was under way is tried once more with the
   await roots.forOwn(to, ['a'], false);
   expect(asked.length).toBe(2);
 });
+
+const forReference = (reference: string, fresh = false) =>
+  roots.forCredential({ kind: 'deferred', reference }, { scopes: [], fresh });
+
+test('a reference has one root for as long as that lives, whatever the reuse of others is', async () => {
+  reuse = 0;
+  const [one, two] = await Promise.all([forReference('r'), forReference('r')]);
+  expect(two).toBe(one);
+  now += 100;
+  expect(await forReference('r')).toBe(one);
+  expect(await forReference('s')).not.toBe(one);
+  now += 16;
+  expect(await forReference('r')).not.toBe(one);
+  expect(asked.length).toBe(3);
+  expect(asked[0]).toMatchObject({
+    subjectToken: 'r',
+    subjectTokenType: 'urn:behalf:params:oauth:token-type:deferred',
+    scope: '',
+  });
+});
+
+test('a fresh route takes a use of its own, and a refusal is not remembered', async () => {
+  const kept = await forReference('r');
+  expect(await forReference('r', true)).not.toBe(kept);
+  expect(await forReference('r')).toBe(kept);
+  answer = async () => {
+    throw new BehalfError('deferred_exhausted');
+  };
+  await expect(forReference('t')).rejects.toMatchObject({ code: 'deferred_exhausted' });
+  answer = async () => mint();
+  await forReference('t');
+});

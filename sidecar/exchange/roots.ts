@@ -11,13 +11,13 @@ import {
   type VerifiedRoot,
   verifyRoot,
 } from '../../delegation/index.ts';
-import { BehalfError } from '../../errors/index.ts';
 import type { SpiffeId } from '../../identity/index.ts';
 import type { OwnIdentity } from '../../identity/own/own-identity.ts';
 import type { RootOrder, RootSource, ShownAccessToken } from '../call/environment.ts';
 import type { ExchangeOrder, ExchangeStream } from './exchange-stream.ts';
 
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
+const DEFERRED = 'urn:behalf:params:oauth:token-type:deferred';
 const JWT = 'urn:ietf:params:oauth:token-type:jwt';
 /** Roots kept; the oldest goes first. */
 const MAX_ROOTS = 16_384;
@@ -52,17 +52,22 @@ export function createRoots({ exchange, identity, nowS, reuseS, context }: Roots
   /** One exchange a key at a time: who asks meanwhile gets its root. */
   const asking = new Map<string, Promise<VerifiedRoot>>();
 
-  function obtain(key: string, make: () => Promise<VerifiedRoot>): Promise<VerifiedRoot> | VerifiedRoot {
+  /** For `forS` seconds at most the same key gets the same root. */
+  function obtain(
+    key: string,
+    make: () => Promise<VerifiedRoot>,
+    forS = reuseS(),
+  ): Promise<VerifiedRoot> | VerifiedRoot {
     const before = kept.get(key);
     if (before !== undefined) {
-      if (mayReuse(before)) return before.root;
+      if (mayReuse(before, forS)) return before.root;
       kept.delete(key);
     }
     const running = asking.get(key);
-    if (running !== undefined && reuseS() > 0) return running;
+    if (running !== undefined && forS > 0) return running;
     const asked = make()
       .then((root) => {
-        keep(key, root);
+        if (forS > 0) keep(key, root);
         return root;
       })
       .finally(() => asking.delete(key));
@@ -93,15 +98,32 @@ export function createRoots({ exchange, identity, nowS, reuseS, context }: Roots
     return order.fresh || (order.details ?? '') !== '' ? exchanged() : obtain(keyOf(shown, order), exchanged);
   }
 
-  function mayReuse({ root, sinceS }: Kept): boolean {
+  /**
+   * A use of deferred work is one root, so that it is kept for as long as it lives: it stands for no request that could be mistaken
+   * for another. A route that wants a fresh root takes a use of its own.
+   */
+  function forReference(reference: string, order: RootOrder): Promise<VerifiedRoot> | VerifiedRoot {
+    const { scopes, details = '', fresh } = order;
+    const exchanged = () =>
+      mint({
+        subjectToken: reference,
+        subjectTokenType: DEFERRED,
+        scope: scopes.join(' '),
+        authorizationDetails: details,
+      });
+    if (fresh) return exchanged();
+    const parts = [hash('sha256', reference, 'base64url'), [...scopes].sort().join(' '), details];
+    return obtain(`deferred ${JSON.stringify(parts)}`, exchanged, Number.POSITIVE_INFINITY);
+  }
+
+  function mayReuse({ root, sinceS }: Kept, forS: number): boolean {
     const now = nowS();
-    if (!(now - sinceS < reuseS() && root.expS - now > LEFT_S)) return false;
+    if (!(now - sinceS < forS && root.expS - now > LEFT_S)) return false;
     // One that was under way while its revocation came was kept after it: it must not stand in the way of a clean one.
     return context().revoked(root.revocable) === null;
   }
 
   function keep(key: string, root: VerifiedRoot): void {
-    if (reuseS() <= 0) return;
     if (kept.size >= MAX_ROOTS) kept.delete(kept.keys().next().value as string);
     kept.set(key, { root, sinceS: nowS() });
   }
@@ -112,7 +134,7 @@ export function createRoots({ exchange, identity, nowS, reuseS, context }: Roots
         case 'access_token':
           return forToken(shown, order);
         case 'deferred':
-          throw new BehalfError('entry_token_invalid', { why: 'deferred work is not resumed here' });
+          return forReference(shown.reference, order);
         default:
           return shown satisfies never;
       }

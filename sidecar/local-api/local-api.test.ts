@@ -9,6 +9,7 @@ import { buildSnapshot, type CompiledSnapshot, compileSnapshot } from '../../pol
 import { SHOP_SOURCE } from '../../policy/testing/shop.ts';
 import type { EventBody } from '../../proto/behalf/audit/v1/audit.ts';
 import { type ContextTable, createContextTable } from '../call/context.ts';
+import { createDetailShares } from '../call/detail-shares.ts';
 import type { InboundContext } from '../call/inbound-context.ts';
 import { createRefusedConnections } from '../report/refused-connections.ts';
 import { type LocalApi, type LocalApiOptions, startLocalApi } from './start-local-api.ts';
@@ -55,6 +56,7 @@ async function start(
       },
     },
     service: PAYMENTS,
+    deferredWork: { client: null, state: { snapshot: () => snapshot }, shares: createDetailShares() },
     reporter,
     onRefused: createRefusedConnections({ reporter }).record,
     allowedUid: null,
@@ -341,4 +343,35 @@ test('no handle and no subject reaches the log', async () => {
   const log = started.logged.join('');
   expect(log).toContain('uid guard is off');
   for (const secret of [started.handle.slice(1), 'u:alice', 'o-1']) expect(log).not.toContain(secret);
+});
+
+const defer = ({ api, handle }: Started, body: string) =>
+  ask(
+    api.address,
+    'POST',
+    '/delegations/deferred',
+    { 'delegation-context': handle, 'content-type': 'application/json' },
+    body,
+  );
+
+test('a wish for deferred work that is not understood is refused, and nothing is put off without an authority', async () => {
+  const started = await start();
+  const bad = [
+    '',
+    '[]',
+    '{"uses":0}',
+    '{"uses":"2"}',
+    '{"maxS":1.5}',
+    '{"scope":["a"]}',
+    '{"later":1}',
+    '{"authorizationDetails":{}}',
+  ];
+  for (const body of bad) {
+    expect(await defer(started, body), body).toMatchObject({ status: 400, body: { code: 'request_malformed' } });
+  }
+  expect(await defer(started, '{}')).toMatchObject({ status: 503, body: { code: 'upstream_unavailable' } });
+  expect(
+    await ask(started.api.address, 'POST', '/delegations/deferred', { 'content-type': 'application/json' }, '{}'),
+  ).toMatchObject({ status: 403, body: { code: 'delegation_missing' } });
+  expect(await ask(started.api.address, 'DELETE', '/delegations/deferred/x', {})).toMatchObject({ status: 404 });
 });

@@ -1,6 +1,6 @@
 /**
- * The port where the app asks its sidecar (DESIGN section 4): `GET /delegation` and AuthZEN's `POST /access/v1/evaluation`,
- * both with the `Delegation-Context` of the request that they are about. Plain HTTP on loopback, for processes of the app's
+ * The port where the app asks its sidecar (DESIGN section 4): `GET /delegation`, AuthZEN's `POST /access/v1/evaluation` and
+ * `POST /delegations/deferred`, each with the `Delegation-Context` of the request that they are about. Plain HTTP on loopback, for processes of the app's
  * own uid only; low traffic, so that Node's own server does.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -16,6 +16,7 @@ import type { InboundContext } from '../call/inbound-context.ts';
 import type { ConnectionRefusal } from '../call/seam.ts';
 import { createUidGuard } from '../listen/uid-guard.ts';
 import { listenAt } from '../wire/address.ts';
+import { cancelWork, type DeferredWorkDeps, deferWork, listWork } from './deferred-work.ts';
 import { delegationView } from './delegation-view.ts';
 import { type EvaluationDeps, evaluate } from './evaluate.ts';
 
@@ -25,6 +26,7 @@ export interface LocalApiOptions {
   readonly contexts: Pick<ContextTable, 'resolve'>;
   readonly state: Pick<StateView, 'snapshot' | 'checkFresh'>;
   readonly service: SpiffeId;
+  readonly deferredWork: DeferredWorkDeps;
   readonly reporter: Pick<Reporter, 'record'>;
   /** Puts a refused connection on record. @throws BehalfError `audit_unavailable` */
   onRefused(refused: ConnectionRefusal): Promise<void>;
@@ -47,6 +49,7 @@ const MAX_BODY_BYTES = 65_536;
 const MAX_HEAD_BYTES = 16_384;
 /** Connections at once; further ones are closed unanswered. */
 const MAX_CONNECTIONS = 1_024;
+const DEFERRED_ID = /^DELETE \/delegations\/deferred\/(d:[\w-]{22})$/;
 /** Longest wait for a whole request. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
@@ -62,7 +65,7 @@ interface Answer {
  * @throws {BehalfError} `port_in_use`, `config_invalid`
  */
 export async function startLocalApi(options: LocalApiOptions): Promise<LocalApi> {
-  const { contexts, state, service, reporter, allowedUid, log, signal } = options;
+  const { contexts, state, service, reporter, deferredWork, allowedUid, log, signal } = options;
   const guard = createUidGuard({ allowedUid, log });
   const deps: EvaluationDeps = { service, state, reporter, nowS: options.nowS ?? systemClock };
   const admitted = new WeakMap<Socket, boolean>();
@@ -92,8 +95,18 @@ export async function startLocalApi(options: LocalApiOptions): Promise<LocalApi>
         }
         case 'GET /.well-known/authzen-configuration':
           return send(response, jsonAnswer(authzenMetadata(address)));
-        default:
+        case 'POST /delegations/deferred': {
+          const body = await readBody(request);
+          inbound = contextOf(request);
+          return send(response, jsonAnswer(await deferWork(deferredWork, inbound, body), 201));
+        }
+        case 'GET /delegations/deferred':
+          return send(response, jsonAnswer(await listWork(deferredWork)));
+        default: {
+          const id = DEFERRED_ID.exec(route)?.[1];
+          if (id !== undefined) return send(response, jsonAnswer(await cancelWork(deferredWork, id)));
           throw new BehalfError('not_found', { why: 'no such endpoint' });
+        }
       }
     } catch (error) {
       send(response, refusal(error, inbound), requestIdOf(request));
@@ -181,8 +194,8 @@ function authzenMetadata(address: string): object {
   return { policy_decision_point: origin, access_evaluation_endpoint: `${origin}/access/v1/evaluation` };
 }
 
-function jsonAnswer(value: object): Answer {
-  return { status: 200, contentType: 'application/json', body: Buffer.from(`${JSON.stringify(value)}\n`, 'utf8') };
+function jsonAnswer(value: object, status = 200): Answer {
+  return { status, contentType: 'application/json', body: Buffer.from(`${JSON.stringify(value)}\n`, 'utf8') };
 }
 
 function send(response: ServerResponse, { status, contentType, body }: Answer, requestId: string | null = null): void {
