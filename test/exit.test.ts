@@ -19,6 +19,7 @@ import { twoServices, workload } from './mesh/two-services.ts';
 const BANK_NAME = 'api.bank.example';
 const BANK = `https://${BANK_NAME}`;
 const MAIL = 'https://mail.example';
+const OTHERS = 'https://others.example';
 const ACCOUNTS = { ada: 'correct horse', bob: 'battery staple' };
 const PROGRAM = fileURLToPath(new URL('mesh/services/outgoing.ts', import.meta.url));
 
@@ -79,7 +80,8 @@ function planOf(dir: StateDir, ca: string): MeshPlan {
     exit('inside', bank.port, 'own: { scopes: [] }') +
     `  by-name: { owner: team-test, reason: tests, from: [front], origin: "https://localhost:${bank.port}", ${tls} }\n` +
     `  plain: { owner: team-test, reason: tests, from: [front], origin: "http://127.0.0.1:${plain.port}", plain: true, ${open}, own: { scopes: [] } }\n` +
-    `  others: { owner: team-test, reason: tests, from: [back], origin: "https://127.0.0.1:${bank.port}", ${tls}, ${open} }\n`;
+    `  others: { owner: team-test, reason: tests, from: [back], origin: "https://127.0.0.1:${bank.port}", ${tls}, ${open}, ` +
+    `token: { audience: "${OTHERS}", scopes: { "notes:read": see }, actor: true } }\n`;
   const names = [...exits.matchAll(/^ {2}([a-z-]+):/gm)].map(([, name]) => name as string);
   const [front, back] = plan.services;
   return {
@@ -95,19 +97,21 @@ function planOf(dir: StateDir, ca: string): MeshPlan {
       {
         ...front!,
         exits: names,
-        program: ({ listen, shared, exits: ports }) => ({
-          command: process.execPath,
-          args: [PROGRAM],
-          environment: {
-            PORT: listen.slice(listen.lastIndexOf(':') + 1),
-            EXITS: JSON.stringify(ports),
-            SHARED_URL: shared,
-          },
-        }),
+        program: ({ listen, shared, exits: ports, peers }) => outgoing(listen, shared, { ...ports, ...peers }),
       },
-      back!,
+      {
+        ...back!,
+        exits: ['others'],
+        program: ({ listen, shared, exits: ports }) => outgoing(listen, shared, ports),
+      },
     ],
   };
+}
+
+function outgoing(listen: string, shared: string, ports: Readonly<Record<string, string>>) {
+  const port = listen.slice(listen.lastIndexOf(':') + 1);
+  const environment = { PORT: port, EXITS: JSON.stringify(ports), SHARED_URL: shared };
+  return { command: process.execPath, args: [PROGRAM], environment };
 }
 
 interface Answer {
@@ -190,6 +194,23 @@ test('the app may ask that less goes on, and the token then says less', async ()
   );
 });
 
+test('a service further in goes out with the chain that it was handed, and the token names who acts for whom', async () => {
+  expect((await out('back', 'to/others/deep')).status).toBe(200);
+  const seen = lastOf(bank);
+  expect(seen.url).toBe('/deep');
+  expect(Object.keys(seen.fields).filter((name) => /^(delegation|txn|dlg)/i.test(name))).toEqual([]);
+  expect(decodeJwt(tokenOf(seen))).toMatchObject({
+    aud: OTHERS,
+    scope: 'see',
+    act: { sub: workload('back'), act: { sub: workload('front') } },
+  });
+  expect(await exitHop('others', ({ caller }) => caller === workload('back'))).toMatchObject({
+    depth: 1,
+    actors: [workload('front')],
+    audience: OTHERS,
+  });
+});
+
 test('a token for the outside opens no entry of ours', async () => {
   await out('bank', 'a');
   expect(await out('bank', 'again', {}, tokenOf(lastOf(bank)))).toMatchObject({
@@ -213,7 +234,11 @@ test.each([
   expect((await out(exit, path)).code).toBe(code);
   expect(bank.seen.length).toBe(before);
   for (const server of [wrongName, expired, otherCa]) expect(server.seen).toEqual([]);
-  expect(await exitHop(exit)).toMatchObject({ code, refusedBy: workload('front'), outcome: 'OUTCOME_REFUSED' });
+  expect(await exitHop(exit, (hop) => hop.code === code)).toMatchObject({
+    code,
+    refusedBy: workload('front'),
+    outcome: 'OUTCOME_REFUSED',
+  });
 });
 
 test('without its context a call goes out only where the exit is for own calls, and then as the workload', async () => {
