@@ -102,8 +102,8 @@ export const ERROR_TABLE = {
     'delegation',
     403,
     'PERMISSION_DENIED',
-    'The call carries no delegation and its edge is not marked as the workload’s own.',
-    'Copy `Delegation-Context` (or `baggage`) onto outgoing calls, or mark the edge `own` in the policy.',
+    'Nothing says on whose authority the call runs: it brings no credential to an entry, or no context on an edge that is not the workload’s own.',
+    'At an entry, send an access token. Inside, copy `Delegation-Context` (or `baggage`) onto outgoing calls, or mark the edge `own` in the policy.',
   ),
   delegation_scope_widened: entry(
     'delegation',
