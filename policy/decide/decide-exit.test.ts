@@ -96,6 +96,14 @@ test('a host names an exit by its name or its origin, and only one of this workl
   expect(exitOf(compiled, PAY, 'bank')?.origin).toBe('https://api.bank.example');
 });
 
+test('a host that two exits of a workload have means neither; their names mean each', () => {
+  const second =
+    '  slow: { owner: o, reason: r, origin: "https://api.bank.example", from: [pay], own: { scopes: [] } }\n';
+  const compiled = compileSnapshot(build(BANK + second));
+  expect(exitNamed(compiled, PAY, 'api.bank.example')).toBeNull();
+  expect([exitNamed(compiled, PAY, 'bank'), exitNamed(compiled, PAY, 'slow:80')]).toEqual(['bank', 'slow']);
+});
+
 test('an exit without routes has every path of its origin', () => {
   const compiled = compileSnapshot(
     build('exits: { any: { owner: o, reason: r, origin: "https://a.example", from: [pay] } }', ''),

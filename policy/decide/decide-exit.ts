@@ -35,17 +35,21 @@ export function exitOf(compiled: CompiledSnapshot, caller: SpiffeId, name: strin
   return exit?.from.includes(caller) ? exit : null;
 }
 
-/** The name of the exit of this workload that an authority (`host[:port]`, lower case) means: its name, or that of its origin. */
+/**
+ * The exit of this workload that an authority (`host[:port]`, lower case) means: one by its name, or the only one whose origin
+ * has that host. Null where several have it: which of them was meant, and with what it may go out, nobody said.
+ */
 export function exitNamed(compiled: CompiledSnapshot, caller: SpiffeId, authority: string): string | null {
+  const colon = authority.lastIndexOf(':');
+  const host = colon < 0 ? authority : authority.slice(0, colon);
+  if (exitOf(compiled, caller, host) !== null) return host;
+  const meant: string[] = [];
   for (const [name, { exit }] of compiled.exits) {
-    if (!exit.from.includes(caller)) continue;
-    const { host, hostname } = new URL(exit.origin);
-    const colon = authority.lastIndexOf(':');
-    if (authority === name || authority === host || authority.slice(0, colon < 0 ? undefined : colon) === name)
-      return name;
-    if (authority === hostname) return name;
+    const origin = new URL(exit.origin);
+    const isMeant = authority === origin.host || authority === origin.hostname;
+    if (isMeant && exit.from.includes(caller)) meant.push(name);
   }
-  return null;
+  return meant.length === 1 ? (meant[0] as string) : null;
 }
 
 /**
