@@ -12,6 +12,8 @@ import type { Revocations } from './revocations.ts';
 export interface ConsentChanges {
   /** Records consent. Nothing may be issued on it before this resolves. @throws {BehalfError} `audit_unavailable` */
   give(given: ConsentGiven): Promise<Consent>;
+  /** Sees to it that the giving of a consent is on record, where that could not be done then. @throws {BehalfError} `audit_unavailable` */
+  onRecord(consent: Consent): Promise<void>;
   /** Takes scopes back. @throws {BehalfError} as `Consents.narrow` */
   narrow(id: string, keep: readonly string[], by: string): Promise<Consent>;
   /**
@@ -62,6 +64,10 @@ export function createConsentChanges({
       await handOver(changed);
       await report(changed.change, changed.consent);
       return changed.consent;
+    },
+    onRecord: async (consent) => {
+      for (const change of consents.unreported())
+        if (change.consent === consent.id && change.change === 'granted') await report(change, consent);
     },
     narrow: async (id, keep, by) => {
       const changed = consents.narrow(id, keep, by);

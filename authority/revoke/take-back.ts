@@ -16,6 +16,7 @@ import { REMEMBERED_S } from '../consent/revocations.ts';
 import type { Accounts } from '../sign-in/accounts.ts';
 import type { Database } from '../store/database.ts';
 import type { OAuthStore } from '../store/oauth-adapter.ts';
+import { accountName, clientName } from '../upstream/taken-back.ts';
 import type { Bans } from './bans.ts';
 
 /** Kinds that the authority may state (`delegation/revocation/`). */
@@ -93,9 +94,10 @@ export function createTakeBack(deps: TakeBackDeps): TakeBack {
     const { kind, value, by, reason } = order;
     const { due, ended } = database.transaction(() => {
       if (order.ban && (kind === 'sub' || kind === 'client')) bans.put({ kind, value, by, reason });
-      const grants = here().filter((grant) => oauth.find('Grant', grant) !== undefined);
+      const grants = here();
+      const ended = grants.filter((grant) => oauth.find('Grant', grant) !== undefined).length;
       for (const grant of grants) oauth.endGrant(grant);
-      return { due: revocations.queue({ kind, value, before: nowS() }, by, reason), ended: grants.length };
+      return { due: revocations.queue({ kind, value, before: nowS() }, by, reason), ended };
     });
     return { number: await revocations.handOver(due), grantsEnded: ended, nextKid: '' };
   }
@@ -119,6 +121,7 @@ export function createTakeBack(deps: TakeBackDeps): TakeBack {
     return end(order, () => {
       endBrowserSessions.run(account);
       endOAuthSessions.run(account);
+      oauth.endUpstream(accountName(account));
       return grantsFrom(grantsOfAccount.all(account));
     });
   }
@@ -150,7 +153,10 @@ export function createTakeBack(deps: TakeBackDeps): TakeBack {
       case 'sub':
         return endUser(order);
       case 'client':
-        return end(order, () => grantsFrom(grantsOfClient.all(order.value)));
+        return end(order, () => {
+          oauth.endUpstream(clientName(order.value));
+          return grantsFrom(grantsOfClient.all(order.value));
+        });
       case 'grant':
         return end(order, () => grantsFrom(grantById.all(order.value)));
       case 'kid':

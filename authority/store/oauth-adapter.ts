@@ -11,8 +11,8 @@ import type { Database } from './database.ts';
 
 /** Models whose `destroy` is a revocation (RFC 7009), or the second use of a token. */
 const REVOCABLE: ReadonlySet<string> = new Set(['AccessToken', 'RefreshToken']);
-/** That a grant of another issuer's tokens was ended; kept for longer than any of those tokens lives. */
-const ENDED_MODEL = 'EndedUpstreamGrant';
+/** That what another issuer's tokens rest on was ended; kept for longer than any of those tokens lives. */
+const ENDED_MODEL = 'EndedUpstream';
 const ENDED_REMEMBERED_S = 2 * 86_400;
 const REPLAY_MODEL = 'ReplayDetection';
 /** Expired rows that one sweep removes at most, so that it never holds the process up. */
@@ -26,8 +26,13 @@ export interface OAuthStore {
   upsert(model: string, id: string, payload: AdapterPayload, expiresInS: number): void;
   /** Ends a grant: its codes, access and refresh tokens and itself. May run inside a transaction of the caller. */
   endGrant(grantId: string): void;
-  /** When a grant of another issuer's tokens was ended last, or null; those tokens are not ours to remove. */
-  endedS(grantId: string): number | null;
+  /**
+   * Ends what other issuers' tokens rest on, by a name: those tokens are not ours to remove, nor are all of them known here. May run
+   * inside a transaction of the caller.
+   */
+  endUpstream(name: string): void;
+  /** When that was ended last, or null. */
+  endedS(name: string): number | null;
   /** Takes scopes out of a grant and of its access tokens, down to `keep`. May run inside a transaction of the caller. */
   narrowGrant(grantId: string, keep: readonly string[]): void;
   /** Removes what is past its end. */
@@ -95,6 +100,9 @@ export function createOAuthStore(
     upsert(REPLAY_MODEL, id, payload, 2 * expiresInS);
   };
 
+  const endUpstream = (name: string): void =>
+    upsert(ENDED_MODEL, name, { endedS: Math.floor(clock()) }, ENDED_REMEMBERED_S);
+
   const adapter = (model: string): Adapter => ({
     find: async (id) => (model === 'Client' ? clientOf(id) : find(model, id)),
     findByUid: async (uid) => read(selectByUid.get(model, uid)),
@@ -120,13 +128,15 @@ export function createOAuthStore(
     adapter,
     find,
     upsert,
-    endedS: (grantId) => {
-      const at = find(ENDED_MODEL, grantId)?.['endedS'];
+    endUpstream,
+    endedS: (name) => {
+      const at = find(ENDED_MODEL, name)?.['endedS'];
       return typeof at === 'number' ? at : null;
     },
     endGrant: (grantId) => {
-      if (find('Grant', grantId)?.['upstream'] === true)
-        upsert(ENDED_MODEL, grantId, { endedS: Math.floor(clock()) }, ENDED_REMEMBERED_S);
+      // One that has ended before ends anew: tokens that were made since, and not shown yet, go with it.
+      if (find('Grant', grantId)?.['upstream'] === true || find(ENDED_MODEL, grantId) !== undefined)
+        endUpstream(grantId);
       removeAllOfGrant.run(grantId);
       remove.run('Grant', hashOf(grantId));
     },

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino, { type Logger } from 'pino';
 import { type Revocation, revocationHits } from '../../delegation/revocation/index.ts';
+import { BehalfError } from '../../errors/index.ts';
 import { parseSpiffeId, parseTrustDomain } from '../../identity/index.ts';
 import { createTestIssuer, type TestIdentity, type TestIssuer } from '../../identity/testing/issuer.ts';
 import { compileSnapshot } from '../../policy/index.ts';
@@ -48,6 +49,8 @@ export interface RunningAuthority {
   advance(seconds: number): void;
   nowS(): number;
   setSnapshot(snapshot: PolicySnapshot | null): void;
+  /** Whether the log cannot be written from now on. */
+  failRecord(fails: boolean): void;
   /** A workload with an SVID and a WIT. */
   workload(id: string): Promise<{ identity: TestIdentity; caller: ExchangeCaller }>;
   close(): Promise<void>;
@@ -100,6 +103,7 @@ export async function runAuthority(
   const events: AuthorityEvent[] = [];
   const caState: RunningAuthority['caState'] = { revoked: [], proven: { keptFrom: 1, through: 0 } };
   let ahead = 0;
+  let recordFails = false;
   let snapshot: PolicySnapshot | null = {
     ...testSnapshot(),
     token_issuers: options.upstreamIssuers?.map(({ issuer }) => issuer) ?? [],
@@ -163,6 +167,7 @@ export async function runAuthority(
       drop: async (kid) => keys.dropRoot(kid),
     },
     record: async (event) => {
+      if (recordFails) throw new BehalfError('audit_unavailable');
       events.push(event);
     },
     peerOf: options.peerOf ?? (() => null),
@@ -190,6 +195,9 @@ export async function runAuthority(
     nowS: () => Math.floor(clock()),
     setSnapshot: (next) => {
       snapshot = next;
+    },
+    failRecord: (fails) => {
+      recordFails = fails;
     },
     workload: async (id) => {
       const identity = await ca.issue(id);

@@ -20,7 +20,7 @@ const KEYS_KEPT_MS = 600_000;
 const MAX_DOCUMENT_BYTES = 262_144;
 const MAX_SUBJECT_LENGTH = 255;
 /** Leeway for their clock. */
-const TOLERANCE_S = 5;
+export const TOLERANCE_S = 5;
 
 /** What a token says, in the mesh's words. */
 export interface UpstreamToken {

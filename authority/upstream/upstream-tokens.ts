@@ -13,7 +13,8 @@ import type { AccessTokens, VerifiedAccessToken } from '../oauth/access-tokens.t
 import type { Accounts } from '../sign-in/accounts.ts';
 import type { OAuthStore } from '../store/oauth-adapter.ts';
 import type { UpstreamClientConfig, UpstreamIssuerConfig } from './config.ts';
-import { createUpstreamReader, type UpstreamReader, type UpstreamToken } from './read-token.ts';
+import { createUpstreamReader, type UpstreamReader } from './read-token.ts';
+import { checkNotTakenBack, withdrawnS } from './taken-back.ts';
 
 /** Largest token whose issuer is looked for; an entry sends none that is larger. */
 const MAX_TOKEN_BYTES = 8_192;
@@ -29,7 +30,7 @@ export interface UpstreamDeps {
   readonly own: AccessTokens;
   readonly accounts: Pick<Accounts, 'ofIssuer' | 'nameOf'>;
   readonly consents: Consents;
-  readonly changes: Pick<ConsentChanges, 'give'>;
+  readonly changes: Pick<ConsentChanges, 'give' | 'onRecord'>;
   readonly oauth: Pick<OAuthStore, 'find' | 'upsert' | 'endedS'>;
   /** Issuers that the signed policy names: only theirs are taken, so that every sidecar knows whose tokens to look for. */
   readonly named: () => readonly string[];
@@ -64,12 +65,19 @@ export function createPresentedTokens(deps: UpstreamDeps): PresentedTokens {
     const client = clients.get(token.client);
     if (client === undefined) throw new BehalfError('entry_token_invalid', { why: 'its client is not configured' });
     const account = accounts.ofIssuer(config.issuer, token.subject);
+    const origin = { account, clientId: client.id, iatS: token.iatS };
+    // Before a consent is given for it, and again as giving may have waited.
+    checkNotTakenBack(deps, origin, null);
     const consent = await consentOf(account, client);
+    const grantId = grantOf(consent);
+    checkNotTakenBack(deps, origin, grantId);
+    // One that was ended stands again for tokens that were made after, as where a user signs in anew.
+    if (oauth.find('Grant', grantId) === undefined) keepGrant(grantId, account, client);
     return {
       recordId: '',
       account,
       clientId: client.id,
-      grantId: standingGrant(consent, client, token),
+      grantId,
       scopes: token.scopes.filter((name) => client.scopes.includes(name)),
       expS: Math.min(token.expS, client.untilS),
       keyThumbprint: token.keyThumbprint,
@@ -87,17 +95,17 @@ export function createPresentedTokens(deps: UpstreamDeps): PresentedTokens {
       .list(account)
       .filter(({ clientId, purpose }) => clientId === client.id && purpose === client.purpose)
       .toSorted((a, b) => b.fromS - a.fromS || Number(b.state === 'active') - Number(a.state === 'active'));
-    if (latest?.state === 'active' && nowS < latest.untilS) return latest;
-    if (latest?.state === 'withdrawn' && withdrawnS(latest) >= client.sinceS)
+    if (latest?.state === 'active' && nowS < latest.untilS) {
+      // Where the log could not be written when it was given, it can now, or its users wait.
+      await changes.onRecord(latest);
+      return latest;
+    }
+    if (latest?.state === 'withdrawn' && withdrawnS(consents, latest) >= client.sinceS)
       throw new BehalfError('consent_withdrawn', {});
     if (!(nowS < client.untilS)) throw new BehalfError('entry_token_expired', { untilS: client.untilS });
     const given = giveConsent(account, client).finally(() => giving.delete(key));
     giving.set(key, given);
     return given;
-  }
-
-  function withdrawnS({ id }: Consent): number {
-    return consents.history(id).at(-1)?.atS ?? Number.POSITIVE_INFINITY;
   }
 
   /** If we stop after the first line, a grant that nothing rests on is left, and ends by itself. */
@@ -124,17 +132,9 @@ export function createPresentedTokens(deps: UpstreamDeps): PresentedTokens {
     oauth.upsert('Grant', grantId, { kind: 'Grant', accountId, clientId, upstream: true }, untilS - clock());
   }
 
-  /**
-   * The grant of a consent. One that was ended by a revocation of its user, client or of itself stands again for tokens that were
-   * made after it, as where a user signs in anew.
-   */
-  function standingGrant(consent: Consent, client: UpstreamClient, { iatS }: UpstreamToken): string {
-    const grantId = consents.grantsOf(consent.id).at(-1);
+  function grantOf({ id }: Consent): string {
+    const grantId = consents.grantsOf(id).at(-1);
     if (grantId === undefined) throw new BehalfError('entry_token_invalid', { why: 'no grant' });
-    const endedS = oauth.endedS(grantId);
-    // Also where it stands again by now: what was made before its end stays ended.
-    if (endedS !== null && !(iatS > endedS)) throw new BehalfError('entry_token_invalid', { why: 'revoked' });
-    if (oauth.find('Grant', grantId) === undefined) keepGrant(grantId, consent.account, client);
     return grantId;
   }
 

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseRoot } from '../../delegation/root/index.ts';
 import { BehalfError, codeOf } from '../../errors/index.ts';
 import { ACCESS_TOKEN_TYPE } from '../exchange/exchange.ts';
+import { createOAuthStore } from '../store/oauth-adapter.ts';
 import {
   OTHER_AUDIENCE,
   OTHER_CLIENT,
@@ -12,6 +13,7 @@ import {
 } from '../testing/other-provider.ts';
 import { type RunningAuthority, runAuthority, STOREFRONT, testSnapshot } from '../testing/running-authority.ts';
 import type { UpstreamClientConfig, UpstreamIssuerConfig } from './config.ts';
+import { createPresentedTokens } from './upstream-tokens.ts';
 
 let other: OtherProvider;
 let running: RunningAuthority;
@@ -139,13 +141,74 @@ test('a user who is taken back comes in again with a token that is made after, a
   const order = { kind: 'sub', value: sub, by: 'operator', reason: 'stolen laptop', ban: false } as const;
   expect(await running.authority.takeBack(order)).toMatchObject({ grantsEnded: 1 });
   expect(await outcome(token)).toBe('entry_token_invalid');
-  running.advance(2);
+  // Their clock may be ahead of ours.
+  expect(await outcome(await other.sign(claims({ iat: running.nowS() + 4 })))).toBe('entry_token_invalid');
+  running.advance(10);
   const later = await other.sign(claims());
   expect(await outcome(later)).toBe('issued');
   expect(await outcome(token)).toBe('entry_token_invalid');
   await running.authority.takeBack({ ...order, ban: true });
-  running.advance(2);
+  running.advance(10);
   expect(await outcome(await other.sign(claims()))).toBe('entry_token_invalid');
+});
+
+test('who takes back a user or a client takes back the tokens too that were not shown here yet', async () => {
+  const portal2 = { ...CLIENT, id: 'portal-2', upstreamId: 'portal-2' };
+  await restart({ clients: [CLIENT, portal2] });
+  const { sub } = await exchange(await tokenOf());
+  const elsewhere = await other.sign(claims({ client_id: 'portal-2' }));
+  const user = { kind: 'sub', value: sub, by: 'operator', reason: 'stolen laptop', ban: false } as const;
+  await running.authority.takeBack(user);
+  // Another client's, of which the mesh knows nothing yet: no consent is made of it either.
+  expect(await outcome(elsewhere)).toBe('entry_token_invalid');
+  expect(running.authority.consents.list(null).length).toBe(1);
+  running.advance(10);
+  const between = await other.sign(claims());
+  running.advance(10);
+  await running.authority.takeBack(user);
+  expect(await outcome(between)).toBe('entry_token_invalid');
+  running.advance(10);
+  const [ofAnother, again] = [await other.sign(claims({ sub: 'staff-8' })), await other.sign(claims())];
+  expect(await outcome(again)).toBe('issued');
+  await running.authority.takeBack({ ...user, kind: 'client', value: 'portal' });
+  expect(await outcome(ofAnother)).toBe('entry_token_invalid');
+  expect(await outcome(again)).toBe('entry_token_invalid');
+  running.advance(10);
+  expect(await outcome(await other.sign(claims({ sub: 'staff-8' })))).toBe('issued');
+});
+
+test('what was withdrawn is given anew after `since`, and not to tokens from before', async () => {
+  const token = await other.sign(claims());
+  await exchange(token);
+  const [consent] = running.authority.consents.list(null);
+  await running.authority.changes.withdraw(consent?.id ?? '', 'user', '');
+  running.advance(10);
+  const { authority, database } = running;
+  const since = new Date(running.nowS() * 1000).toISOString();
+  const config = configOf({ clients: [{ ...CLIENT, since }] });
+  const presented = createPresentedTokens({
+    ...authority,
+    issuers: [config],
+    own: null as never,
+    oauth: createOAuthStore(database, running.nowS, () => undefined),
+    named: () => [other.issuer],
+    clock: running.nowS,
+  });
+  await expect(presented.verify(token)).rejects.toThrow(/consent_withdrawn/);
+  expect((await presented.verify(await other.sign(claims()))).clientId).toBe('portal');
+  await expect(presented.verify(token)).rejects.toThrow(/consent_withdrawn/);
+  expect(authority.consents.list(null).length).toBe(2);
+});
+
+test('nothing is issued on a consent that is not on record, whichever token comes next', async () => {
+  running.failRecord(true);
+  const token = await other.sign(claims());
+  expect(await outcome(token)).toBe('audit_unavailable');
+  expect(await outcome(token)).toBe('audit_unavailable');
+  running.failRecord(false);
+  expect(await outcome(token)).toBe('issued');
+  expect(running.events).toMatchObject([{ body: 'consent', consent: { change: 'granted' } }]);
+  expect(running.authority.consents.list(null).length).toBe(1);
 });
 
 test('tokens that are not for us, or not such tokens, are refused', async () => {
