@@ -3,7 +3,8 @@ import { Ajv } from 'ajv';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTestIssuer, type TestIdentity } from '../identity/testing/issuer.ts';
-import { SIDECAR_SCHEMA, type SidecarConfig } from './config.ts';
+import type { SidecarConfig } from './config.ts';
+import { SIDECAR_SCHEMA } from './config-schema.ts';
 import { runSidecar } from './start.ts';
 
 const validate = new Ajv({ allErrors: true }).compile(SIDECAR_SCHEMA);

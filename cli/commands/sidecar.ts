@@ -1,5 +1,6 @@
 /** `behalf sidecar`: runs this part as a process. */
-import { SIDECAR_SCHEMA, type SidecarConfig } from '../../sidecar/config.ts';
+import type { SidecarConfig } from '../../sidecar/config.ts';
+import { SIDECAR_SCHEMA } from '../../sidecar/config-schema.ts';
 import { partCommand } from '../run/part-command.ts';
 
 export const command = partCommand<SidecarConfig>({
