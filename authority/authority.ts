@@ -249,6 +249,8 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
     forms: createFormTokens(keys.secretFor('form'), new URL(issuer).origin),
     snapshot: deps.snapshot,
     clientName: (id) => clientNames.get(id) ?? upstreamClients.find((client) => client.id === id)?.name ?? id,
+    deferredStore,
+    deferrals,
     deferrableOf: (id) => deps.clients.find((client) => client.id === id)?.deferrable ?? null,
     audience,
     secure,

@@ -152,6 +152,28 @@ test('a worker finishes a user’s work when the request is long answered, and t
     if (event.body === 'hop') expect([event.hop.outcome, event.hop.depth]).toEqual(['OUTCOME_FORWARDED', 2]);
   expect(hops.some(({ event }) => event.body === 'hop' && event.hop.carrier === 'deferred')).toBe(true);
   expect((await running.hops()).some(({ event }) => event.body === 'hop' && event.hop.txn === resumed?.txn)).toBe(true);
+
+  // One story, from either end of it.
+  const hopOf = (txn: string | undefined, callee: string): string => {
+    const found = all.find(({ event }) => event.body === 'hop' && event.hop.txn === txn && event.hop.callee === callee);
+    return found?.event.body === 'hop' ? found.event.hop.hopId.toString('base64url') : '';
+  };
+  const all = await running.hops();
+  const [later2, earlier] = [hopOf(resumed?.newTxn, workload('back')), hopOf(resumed?.txn, workload('worker'))];
+  for (const [command, hop] of [
+    ['explain', later2],
+    ['explain', earlier],
+  ] as const) {
+    const { stdout } = await runCli(command, hop, '--dir', running.dir.path);
+    expect(stdout).toContain(`one story with work that was put off, ${body['id']}, “send the digest”`);
+    expect(stdout).toMatch(/front called worker, POST \/jobs/);
+    expect(stdout).toMatch(/worker took it up, as transaction/);
+  }
+  const shown = await runCli('chain', 'show', later2, '--dir', running.dir.path);
+  expect(shown.stdout).toContain(
+    `It goes on with work that worker put off (${body['id']}), from depth 1 of transaction`,
+  );
+  expect(shown.stdout).toContain('All signatures and rules hold');
 });
 
 test('a use is a root, and each route that wants a fresh one takes another: then it is exhausted', async () => {
@@ -245,6 +267,15 @@ test('its own app sees it without the reference, and cancels it', async () => {
   expect(JSON.stringify(list.body)).not.toContain(body['reference']);
   expect((await answered(await fetch(`${apps['front']}/${body['id']}`))).body).toMatchObject({ code: 'not_found' });
   expect((await answered(await fetch(`${apps['worker']}/${body['id']}`))).body).toMatchObject({ state: 'cancelled' });
+  expect(await codeOf(run(body['reference']))).toBe('delegation_revoked');
+});
+
+test('contain knows the kind: it ends it, and tells what it touched', async () => {
+  const { accessToken } = await signIn('ada');
+  const { body } = await putOff(accessToken, { uses: 2 });
+  expect((await run(body['reference'])).status).toBe(200);
+  const { answer } = await runCli('contain', '--deferred', String(body['id']), '--json', '--dir', running.dir.path);
+  expect(answer).toMatchObject({ revoked: { kind: 'deferred' }, radius: { hops: 1 } });
   expect(await codeOf(run(body['reference']))).toBe('delegation_revoked');
 });
 

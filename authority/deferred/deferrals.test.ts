@@ -6,6 +6,7 @@ import { parseSpiffeId, type SpiffeId } from '../../identity/index.ts';
 import { buildSnapshot } from '../../policy/index.ts';
 import { ACCESS_TOKEN_TYPE, DEFERRED_TYPE, type ExchangeParameters, TXN_TOKEN_TYPE } from '../exchange/exchange.ts';
 import { createRootKeyFinder } from '../exchange/held-chain.ts';
+import { openBrowser } from '../headless/browser.ts';
 import { obtainTokens } from '../headless/index.ts';
 import {
   ORDERS,
@@ -313,4 +314,30 @@ test('a root of another kind is not taken for a reference', async () => {
   const { asked, holder } = await held();
   const order = parameters({ subjectToken: asked.txnToken, subjectTokenType: TXN_TOKEN_TYPE });
   expect(await codeOfCall(running.authority.exchange(order, holder))).toBe('request_malformed');
+});
+
+test('the user ticks it, sees it and cancels it; another user cannot', async () => {
+  const { reference, grant } = await deferred({ purpose: 'pack <it>' });
+  const history = running.authority.consents.history(grant.consent);
+  expect(history[0]?.shown).toContain('[x] It may finish work later without you: within 10 minutes');
+  const open = async (account: string) => {
+    const browser = openBrowser(running.issuer);
+    const form = await browser.get(new URL('/sign-in', running.issuer));
+    await browser.post(new URL('/sign-in', running.issuer), [
+      ['csrf', form.hiddenField('csrf') ?? ''],
+      ['account', account],
+      ['password', PASSWORD],
+    ]);
+    const page = await browser.get(new URL('/consents', running.issuer));
+    return { page, cancel: () => cancelAs(browser, page.hiddenField('csrf') ?? '') };
+  };
+  const cancelAs = (browser: ReturnType<typeof openBrowser>, csrf: string) =>
+    browser.post(new URL(`/deferred/${grant.id}/cancel`, running.issuer), [['csrf', csrf]]);
+  const other = await open('second');
+  expect(other.page.body).not.toContain(grant.id);
+  expect((await other.cancel()).status).toBe(404);
+  const own = await open('demo');
+  expect(own.page.body).toContain('pack &lt;it&gt;');
+  await own.cancel();
+  expect(await codeOfCall(resume(reference))).toBe('delegation_revoked');
 });

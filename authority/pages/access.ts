@@ -33,6 +33,11 @@ export function accessPages(deps: PageDeps): Route[] {
       path: /^\/consents\/(c:[\w-]{22})\/narrow$/,
       handler: (request, response, id) => postNarrow(deps, request, response, id),
     },
+    {
+      method: 'POST',
+      path: /^\/deferred\/(d:[\w-]{22})\/cancel$/,
+      handler: (request, response, id) => postCancel(deps, request, response, id),
+    },
   ];
 }
 
@@ -92,7 +97,9 @@ async function showConsents(deps: PageDeps, request: IncomingMessage, response: 
     details: deps.details.ofConsent(consent.id).map((entry) => tellDetail(entry, deps.detailTypes())),
     csrf,
   }));
-  sendPage(response, 200, accessPage({ account: deps.accounts.nameOf(account) ?? '', signOutCsrf: csrf, consents }));
+  const deferred = deps.deferredStore.list({ account }, false);
+  const name = deps.accounts.nameOf(account) ?? '';
+  sendPage(response, 200, accessPage({ account: name, signOutCsrf: csrf, consents, deferred }));
 }
 
 async function postWithdraw(
@@ -103,6 +110,22 @@ async function postWithdraw(
 ): Promise<void> {
   await checkOwn(deps, request, id);
   await deps.changes.withdraw(id, 'user', '');
+  redirect(response, '/consents');
+}
+
+/** Another user's work is answered like work that is not there. */
+async function postCancel(
+  deps: PageDeps,
+  request: IncomingMessage,
+  response: ServerResponse,
+  id: string,
+): Promise<void> {
+  const { account, cookie } = signedIn(deps, request);
+  const fields = await readForm(request, MAX_FORM_BYTES);
+  deps.forms.check(request, fields, 'access', cookie);
+  if (deps.deferredStore.get(id)?.account !== account)
+    throw new BehalfError('not_found', { why: 'there is no such work' });
+  await deps.deferrals.cancel(id, 'user', '');
   redirect(response, '/consents');
 }
 

@@ -6,6 +6,8 @@ import type { Clock } from '../../identity/index.ts';
 import type { PolicySnapshot } from '../../policy/snapshot/snapshot.ts';
 import type { ConsentChanges } from '../consent/consent-changes.ts';
 import type { Consents, Deferrable } from '../consent/consents.ts';
+import type { Deferrals } from '../deferred/deferrals.ts';
+import type { DeferredStore } from '../deferred/store.ts';
 import type { GrantDetails } from '../details/grant-details.ts';
 import type { AddressOf } from '../http/client-address.ts';
 import type { Accounts } from '../sign-in/accounts.ts';
@@ -23,6 +25,9 @@ export interface PageDeps {
   /** The registered types of `authorization_details`. */
   readonly detailTypes: () => DetailTypes;
   readonly changes: ConsentChanges;
+  /** Work that was put off: what there is, and ending it. */
+  readonly deferredStore: Pick<DeferredStore, 'list' | 'get'>;
+  readonly deferrals: Pick<Deferrals, 'cancel'>;
   readonly forms: FormTokens;
   readonly snapshot: () => PolicySnapshot | null;
   readonly clientName: (clientId: string) => string;

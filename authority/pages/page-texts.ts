@@ -1,6 +1,7 @@
 /** The pages themselves: pure functions from what is known to HTML. */
 import type { PolicySnapshot } from '../../policy/snapshot/snapshot.ts';
 import type { Consent, Deferrable } from '../consent/consents.ts';
+import type { DeferredGrant } from '../deferred/grant.ts';
 import { page } from './answer.ts';
 import { type Html, html } from './html.ts';
 
@@ -148,14 +149,17 @@ export interface AccessPage {
     readonly details: readonly string[];
     readonly csrf: string;
   }[];
+  /** Work that was put off and stands. */
+  readonly deferred: readonly DeferredGrant[];
 }
 
 /** What a user has let others do, and the forms that take it back. */
-export function accessPage({ account, signOutCsrf, consents }: AccessPage): string {
+export function accessPage({ account, signOutCsrf, consents, deferred }: AccessPage): string {
   return page(
     'Your access',
     html`<p>You are signed in as <strong>${account}</strong>.</p>
 ${consents.length === 0 ? html`<p>No application may act for you.</p>` : consents.map(consentSection)}
+${deferred.length === 0 ? null : html`<section><h2>Work to be finished later</h2>${deferred.map((grant) => deferredForm(grant, signOutCsrf))}</section>`}
 <form method="post" action="/sign-out"><input type="hidden" name="csrf" value="${signOutCsrf}"><button type="submit">Sign out</button></form>`,
   );
 }
@@ -171,6 +175,13 @@ function consentSection({ consent, clientName, scopes, details, csrf }: AccessPa
 <button type="submit">Keep only what is ticked</button></form>
 <form method="post" action="/consents/${id}/withdraw"><input type="hidden" name="csrf" value="${csrf}"><button type="submit">Take all of this back</button></form>
 </section>`;
+}
+
+function deferredForm({ id, purpose, madeS, untilS, chain }: DeferredGrant, csrf: string): Html {
+  return html`<form method="post" action="/deferred/${id}/cancel"><input type="hidden" name="csrf" value="${csrf}">
+<dl><dt>Work</dt><dd>${purpose === '' ? 'not said' : purpose}</dd><dt>May</dt><dd>${chain.scope.join(', ')}</dd><dt>From</dt><dd>${timeText(madeS)}</dd><dt>Until</dt><dd>${timeText(untilS)}</dd></dl>
+<button type="submit">Cancel this</button></form>
+`;
 }
 
 function scopeBox({ name, title, description }: ScopeText): Html {

@@ -27,6 +27,11 @@ function tellRoot(root: RootView, nameSubject: NameSubject): string[] {
     ...(consent === null ? [] : [`The consent is ${printable(consent.id)}, version ${consent.version}.`]),
     `The authority gave ${shortName(entry)} a root at ${utc(iat)} for ${lifetime(exp - iat)} (transaction ${txn}),`,
     `with the scopes: ${scopesOf(scope)}.`,
+    ...(root.deferred === null
+      ? []
+      : [
+          `It goes on with work that ${shortName(entry)} put off (${printable(root.deferred.ref)}), from depth ${root.deferred.depth} of transaction ${root.deferred.txn}.`,
+        ]),
     ...(root.details === null ? [] : [`In detail: ${detailsOf(root.details)}.`]),
     `   signed by ${printable(issuer)} with key ${printable(key)}`,
   ];

@@ -21,6 +21,8 @@ export interface RootView {
   /** Entries of `authorization_details` in words; null where it has none. */
   readonly details: readonly string[] | null;
   readonly entry: string;
+  /** Of work that was put off: the grant, and the transaction and depth that it goes on from. */
+  readonly deferred: { readonly ref: string; readonly txn: string; readonly depth: number } | null;
   readonly iat: number;
   readonly exp: number;
   readonly issuer: string;
@@ -88,6 +90,10 @@ function rootView({ claims, scope, kid }: ParsedRoot): RootView {
     scope,
     details: tellAll(tctx.authorization_details),
     entry: req_wl,
+    deferred:
+      tctx.deferred === undefined
+        ? null
+        : { ref: tctx.deferred.ref, txn: tctx.deferred.txn, depth: tctx.deferred.depth },
     iat,
     exp,
     issuer: iss,

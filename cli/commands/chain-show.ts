@@ -4,6 +4,7 @@ import type { ChainHeaders } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { chainOfFlags, isHopText, PASTED_FLAGS, readPastedChain } from '../chain/chain-input.ts';
 import { outcomeOf } from '../chain/check-list.ts';
+import { findPutOff, tellPutOff } from '../chain/put-off.ts';
 import { findCall, headersOfBody, judgeRecorded, whyNoChain } from '../chain/recorded-chain.ts';
 import { tellChain } from '../chain/tell-chain.ts';
 import { type ChainView, viewChain } from '../chain/view-chain.ts';
@@ -66,6 +67,7 @@ function showRecorded(
     const { checks } = await judgeRecorded({ ...call, chain }, { query, bundle: await operator.bundle() });
     const outcome = outcomeOf(checks);
     const holds = outcome.kind === 'holds';
+    const putOff = await findPutOff(query, view.main.hop);
     const names = await accountNames(operator);
     const reports = events.filter(({ event }) => decodeEvent(event).body === 'hop').length;
     const failing = checks.find(({ verdict }) => verdict === 'refused');
@@ -82,6 +84,7 @@ function showRecorded(
         headline,
         '',
         ...tellChain(chainView, (subject) => (names.has(subject) ? `${names.get(subject)} (${subject})` : subject)),
+        ...putOff.flatMap((one) => ['', ...tellPutOff(one)]),
         '',
         ...(holds
           ? [

@@ -25,7 +25,7 @@ const DEFAULT_REASON = 'contained by an operator';
 export const command = defineCommand({
   usage: 'contain',
   summary:
-    'Stop a workload, certificate, user, client, consent, key or transaction everywhere, and show what it touched.',
+    'Stop a workload, certificate, user, client, consent, key, transaction or deferred work everywhere, and show what it touched.',
   details: `
 Revokes through the signed live state, so that every sidecar refuses within a second and running streams end; then reads
 from the record what the credential was used for: the blast radius.
@@ -47,6 +47,11 @@ A clean replacement lives: a workload may attest anew, a user sign in again. Wit
     consent: { type: 'string', value: 'ID', description: 'One consent, for good.' },
     kid: { type: 'string', value: 'KID', description: 'Key that signs roots (it is replaced at once) or WITs.' },
     txn: { type: 'string', value: 'TXN', description: 'One transaction: what one root started.' },
+    deferred: {
+      type: 'string',
+      value: 'ID',
+      description: 'Work that was put off: what was made of it, and what would be.',
+    },
     reason: { type: 'string', value: 'TEXT', description: 'Why; goes on record and into notices.' },
     since: {
       type: 'string',

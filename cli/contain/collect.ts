@@ -12,6 +12,9 @@ const MAX_KEPT = 1_000_000;
 /** An event is written when its answer's head is known: a chain that began before the window may show in it. */
 const NO_LIMIT = 0;
 
+/** Which events beside hops say what a target's hops are. */
+const BESIDE_HOPS: Readonly<Partial<Record<Target['kind'], string>>> = { kid: 'key', deferred: 'deferred' };
+
 export interface Collected {
   readonly events: readonly Event[];
   readonly window: RadiusWindow;
@@ -35,12 +38,13 @@ export async function collectEvents(
   };
   const filter = { ...filterOf(target), sinceUs, untilUs };
   let complete = await pages((fromIndex) => query.listHops({ ...filter, fromIndex, limit: PAGE }), keep);
-  if (target.kind === 'kid') {
-    const keys = await pages(
-      (fromIndex) => query.listEvents({ kind: 'key', fromIndex, limit: PAGE, sinceUs: NO_LIMIT }),
+  const beside = BESIDE_HOPS[target.kind];
+  if (beside !== undefined) {
+    const others = await pages(
+      (fromIndex) => query.listEvents({ kind: beside, fromIndex, limit: PAGE, sinceUs: NO_LIMIT }),
       keep,
     );
-    complete &&= keys;
+    complete &&= others;
   }
   return { events, window: { sinceUs, untilUs, complete } };
 }

@@ -77,6 +77,7 @@ const WHAT_HAPPENED: Readonly<Record<Target['kind'], string>> = {
   consent: 'A permission that you gave to an application was taken back.',
   kid: 'A key with which we sign permissions may have been in the wrong hands.',
   txn: 'One request in your name may not have been yours.',
+  deferred: 'Work in your name that was to be finished later was ended.',
 };
 
 const WHAT_TO_DO: Readonly<Record<Target['kind'], string>> = {
@@ -88,6 +89,7 @@ const WHAT_TO_DO: Readonly<Record<Target['kind'], string>> = {
   consent: 'The application can do nothing more for you. If you want it to, it will ask you again.',
   kid: 'You need not do anything. If you see something that you did not do, tell us.',
   txn: 'If the request was not yours, change your password and tell us.',
+  deferred: 'If you still want it done, ask for it again.',
 };
 
 function eventOf(user: UserReach, { target, radius, reason, issuer, nowS, newId }: NoticeFacts): object {

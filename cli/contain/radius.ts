@@ -72,13 +72,16 @@ export interface RadiusWindow {
 /** The radius of `target` in events of hops, their ends, and keys; others are passed over. */
 export function blastRadius(target: Target, events: Iterable<Event>, window: RadiusWindow): BlastRadius {
   const all = [...events];
-  const inUse = target.kind === 'kid' ? periodsOfKey(target.value, all) : [];
+  const named: Named = {
+    inUse: target.kind === 'kid' ? periodsOfKey(target.value, all) : [],
+    txns: target.kind === 'deferred' ? txnsOfDeferred(target.value, all) : new Set(),
+  };
   const touched = new Map<string, { hop: Hop; timeUs: number }>();
   const ended = new Set<string>();
   for (const event of all) {
     if (event.timeUs < window.sinceUs || event.timeUs >= window.untilUs) continue;
     if (event.body === 'hopEnd') ended.add(idOf(event.hopEnd.hopId));
-    if (event.body !== 'hop' || !touches(target, event.hop, event.timeUs, inUse)) continue;
+    if (event.body !== 'hop' || !touches(target, event.hop, event.timeUs, named)) continue;
     const id = idOf(event.hop.hopId);
     const before = touched.get(id);
     // The callee knows most: what it matched, decided and answered.
@@ -90,8 +93,31 @@ export function blastRadius(target: Target, events: Iterable<Event>, window: Rad
 /** Whether an event can matter to a target's radius; what cannot need not be kept. Ends name no one and follow their hops. */
 export function mayMatter(target: Target, event: Event): boolean {
   if (event.body === 'key') return target.kind === 'kid';
+  if (event.body === 'deferred') return target.kind === 'deferred' && event.deferred.id === target.value;
   if (event.body === 'hopEnd') return true;
-  return event.body === 'hop' && (target.kind === 'kid' || touches(target, event.hop, event.timeUs, []));
+  return (
+    event.body === 'hop' && (ONLY_BY_OTHERS.has(target.kind) || touches(target, event.hop, event.timeUs, NOTHING_NAMED))
+  );
+}
+
+/** Kinds that hops do not name: which hops are theirs, other events say. */
+const ONLY_BY_OTHERS: ReadonlySet<Target['kind']> = new Set(['kid', 'deferred']);
+
+/** What other events say of a target. */
+interface Named {
+  /** When a key was in use. */
+  readonly inUse: readonly Period[];
+  /** Transactions of the roots that were made of deferred work. */
+  readonly txns: ReadonlySet<string>;
+}
+
+const NOTHING_NAMED: Named = { inUse: [], txns: new Set() };
+
+function txnsOfDeferred(id: string, events: readonly Event[]): ReadonlySet<string> {
+  const resumed = events.flatMap((event) =>
+    event.body === 'deferred' && event.deferred.id === id ? [event.deferred] : [],
+  );
+  return new Set(resumed.flatMap(({ newTxn }) => (newTxn === '' ? [] : [newTxn])));
 }
 
 interface Period {
@@ -117,7 +143,7 @@ function periodsOfKey(kid: string, events: readonly Event[]): Period[] {
   return [{ fromUs, toUs }];
 }
 
-function touches({ kind, value }: Target, hop: Hop, timeUs: number, inUse: readonly Period[]): boolean {
+function touches({ kind, value }: Target, hop: Hop, timeUs: number, { inUse, txns }: Named): boolean {
   switch (kind) {
     case 'workload':
       return hop.caller === value || hop.callee === value || hop.actors.includes(value);
@@ -131,6 +157,8 @@ function touches({ kind, value }: Target, hop: Hop, timeUs: number, inUse: reado
       return hop.personal?.consentId === value;
     case 'txn':
       return hop.txn === value;
+    case 'deferred':
+      return txns.has(hop.txn);
     case 'kid':
       return hop.txn !== '' && inUse.some(({ fromUs, toUs }) => timeUs >= fromUs && timeUs <= toUs);
     default:

@@ -24,6 +24,7 @@ const AUTHORITY_KINDS: Readonly<Partial<Record<Target['kind'], string>>> = {
   client: 'client',
   consent: 'consent',
   txn: 'txn',
+  deferred: 'deferred',
 };
 
 /**

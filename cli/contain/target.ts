@@ -1,7 +1,7 @@
 /** What may be contained, as a person names it on the command line and as the record and the live state know it. */
 import { BehalfError } from '../../errors/index.ts';
 
-export type TargetKind = 'workload' | 'cert' | 'user' | 'client' | 'consent' | 'kid' | 'txn';
+export type TargetKind = 'workload' | 'cert' | 'user' | 'client' | 'consent' | 'kid' | 'txn' | 'deferred';
 
 /** By the flag's name; `cert` is named by its serial. */
 export interface Target {
@@ -12,7 +12,7 @@ export interface Target {
   readonly label: string;
 }
 
-const TARGET_KINDS: readonly TargetKind[] = ['workload', 'cert', 'user', 'client', 'consent', 'kid', 'txn'];
+const TARGET_KINDS: readonly TargetKind[] = ['workload', 'cert', 'user', 'client', 'consent', 'kid', 'txn', 'deferred'];
 
 /** Which kinds can be kept from obtaining anything new. */
 export const BANNABLE: readonly TargetKind[] = ['workload', 'user', 'client'];

@@ -3,6 +3,7 @@ import { BehalfError } from '../../errors/index.ts';
 import type { Hop } from '../../proto/behalf/audit/v1/audit.ts';
 import { type Consent, consents } from '../../proto/behalf/authority/v1/authority.ts';
 import { decisionService, type ExplainResponse } from '../../proto/behalf/decision/v1/decision.ts';
+import { findPutOff, type PutOff } from '../chain/put-off.ts';
 import {
   findCall,
   headersOfBody,
@@ -27,6 +28,8 @@ export interface CallAccount {
   readonly losses: readonly ScopeLoss[];
   readonly consent: Consent | null;
   readonly revocations: readonly NamedRevocation[];
+  /** Work that was put off in it, or that it takes up. */
+  readonly putOff: readonly PutOff[];
   /** Account names by pseudonym. */
   readonly names: ReadonlyMap<string, string>;
 }
@@ -64,6 +67,7 @@ export async function explainCall(operator: Operator, hopText: string): Promise<
         : findScopeLoss(chain, decidedThen.missingScopes, lossFacts(decidedThen, consent, request)),
     consent,
     revocations: await revocationsOf(query, call),
+    putOff: await findPutOff(query, hop),
     names: await accountNames(operator),
   };
 }

@@ -94,6 +94,7 @@ function tell({ decidedThen = explained({ code: '' }), decidedNow = null, callee
     decidedNow,
     losses: [],
     consent: null,
+    putOff: [],
     revocations: [],
     names: new Map(),
   };

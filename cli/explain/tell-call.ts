@@ -3,6 +3,7 @@ import { isUser } from '../../delegation/index.ts';
 import { ERROR_TABLE, isErrorCode } from '../../errors/index.ts';
 import type { ExplainResponse, OwnedThing } from '../../proto/behalf/decision/v1/decision.ts';
 import { utc } from '../chain/check.ts';
+import { tellPutOff } from '../chain/put-off.ts';
 import { detailsOf, scopesOf } from '../chain/tell-chain.ts';
 import { detailsLeft } from '../chain/view-chain.ts';
 import { printable } from '../draw/style.ts';
@@ -24,6 +25,7 @@ export interface Paragraph {
 export function tellCall(account: CallAccount): Paragraph[] {
   return [
     { about: 'what', lines: [whatHappened(account.view), ...onWhoseBehalf(account), ...carriedOut(account.view)] },
+    { about: 'put off', lines: account.putOff.flatMap(tellPutOff) },
     { about: 'outcome', lines: outcome(account.view) },
     { about: 'why', lines: [...why(account), ...again(account)] },
     { about: 'consent', lines: consentAndRevocations(account) },
@@ -76,6 +78,7 @@ function carriedOut({ main: { hop } }: HopView): string[] {
 function carrierWords(carrier: string): string {
   if (carrier === 'own') return '; the app named no request, so the call ran on the workload’s own authority';
   if (carrier === 'trace') return '; the app named its request by its trace id alone, the weakest way';
+  if (carrier === 'deferred') return '; the app took up work that was put off';
   return carrier === 'context' || carrier === 'baggage' ? `; the app named its request by ${carrier}` : '';
 }
 
