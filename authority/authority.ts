@@ -107,6 +107,7 @@ export async function createAuthority(deps: AuthorityDeps): Promise<Authority> {
   const upstreamClients = upstreamIssuers.flatMap(({ clients }) => clients);
   checkNames([...deps.clients, ...upstreamClients]);
   checkAccounts(deps.accounts, upstreamIssuers);
+  checkIssuers(issuer, upstreamIssuers);
   const audience = accessAudience(trustDomain);
   const accounts = await openAccounts(database, deps.accounts, keys.secretFor('pseudonyms'));
   const subjectOf = (account: string): string => accounts.pseudonymOf(account, 'mesh');
@@ -290,6 +291,12 @@ function checkAccounts(accounts: readonly AccountConfig[], issuers: readonly Ups
     if (issuers.some(({ issuer }) => name.startsWith(`${issuer}#`)))
       throw new BehalfError('config_invalid', { account: name, why: 'its name is that of another issuer’s user' });
   }
+}
+
+/** Our own tokens are ours to judge: as another's, one that was revoked would still bring a root. */
+function checkIssuers(own: string, issuers: readonly UpstreamIssuerConfig[]): void {
+  if (issuers.some(({ issuer }) => issuer === own))
+    throw new BehalfError('config_invalid', { issuer: own, why: 'the authority itself' });
 }
 
 function checkNames(clients: readonly Pick<ClientConfig, 'id'>[]): void {

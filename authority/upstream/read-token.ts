@@ -19,6 +19,8 @@ const FETCH_EVERY_MS = 30_000;
 const KEYS_KEPT_MS = 600_000;
 const MAX_DOCUMENT_BYTES = 262_144;
 const MAX_SUBJECT_LENGTH = 255;
+/** What nobody sees where the name is shown; and halves of characters, which our database does not tell apart. */
+const UNSEEN = /\p{C}/u;
 /** Leeway for their clock. */
 export const TOLERANCE_S = 5;
 
@@ -43,7 +45,13 @@ export type UpstreamReader = (compact: string) => Promise<UpstreamToken>;
 /** Makes the reader. Nothing is fetched before a token comes. @throws {BehalfError} `config_invalid` */
 export function createUpstreamReader(config: UpstreamIssuerConfig, clock: Clock): UpstreamReader {
   const { issuer, audience, jwksUri, tokenType = 'at+jwt', algorithms = DEFAULT_ALGORITHMS } = config;
-  for (const url of [issuer, jwksUri ?? issuer]) checkUrl(url);
+  for (const url of [issuer, jwksUri ?? issuer]) {
+    if (!isUsableUrl(url))
+      throw new BehalfError('config_invalid', { url: url.slice(0, 200), why: 'neither https nor on loopback' });
+  }
+  // OpenID Connect Discovery section 3. A `#` parts the issuer from the subject in the names of its users.
+  if (/[?#]/.test(issuer))
+    throw new BehalfError('config_invalid', { issuer: issuer.slice(0, 200), why: 'has a query or a fragment' });
   let keys: Promise<JWTVerifyGetKey> | null = null;
   let failedMs = Number.NEGATIVE_INFINITY;
 
@@ -95,16 +103,24 @@ function readClaims(
 ): UpstreamToken {
   const { subject: subjectClaim = 'sub', scopes: scopesClaim = 'scope', scopeMap } = claims;
   const subject = payload[subjectClaim];
-  if (typeof subject !== 'string' || subject === '' || subject.length > MAX_SUBJECT_LENGTH)
+  if (
+    typeof subject !== 'string' ||
+    !(subject.length > 0 && subject.length <= MAX_SUBJECT_LENGTH) ||
+    UNSEEN.test(subject)
+  )
     throw invalid('names no user');
   const client = claims.client === undefined ? (payload['client_id'] ?? payload['azp']) : payload[claims.client];
   if (typeof client !== 'string' || client === '') throw invalid('names no client');
   if (tokenType !== 'id_token') {
     // OpenID Connect Core section 2: what only ID tokens have. They tell a client who the user is, and let nobody do anything.
     for (const name of ['nonce', 'at_hash', 'c_hash']) if (payload[name] !== undefined) throw invalid('an ID token');
-    if (payload['aud'] === client) throw invalid('made for its client');
+    // Where a type says what it is, its client may be one of several audiences.
+    const aud = [payload['aud']].flat();
+    if (tokenType === 'JWT' ? aud.includes(client) : aud.every((name) => name === client))
+      throw invalid('made for its client');
   }
-  const { iat, exp } = payload as { iat: number; exp: number };
+  // NumericDates may have fractions; roots have none.
+  const [iat, exp] = [payload['iat'], payload['exp']].map((time) => Math.floor(Number(time))) as [number, number];
   if (!(exp - iat > 0 && exp - iat <= MAX_UPSTREAM_LIFE_S)) throw invalid('lives too long');
   const granted = scopesOf(payload[scopesClaim]);
   const scopes = scopeMap === undefined ? granted : granted.flatMap((name) => ownOf(scopeMap, name));
@@ -165,7 +181,8 @@ async function discover(issuer: string): Promise<string> {
   // Section 4.3: else another issuer's keys would sign for this one.
   if (response.status !== 200 || document.issuer !== issuer || typeof document.jwks_uri !== 'string')
     throw new BehalfError('trust_unavailable', { issuer, why: 'its metadata are not its own' });
-  checkUrl(document.jwks_uri);
+  if (!isUsableUrl(document.jwks_uri))
+    throw new BehalfError('trust_unavailable', { issuer, why: 'its keys are neither at https nor on loopback' });
   return document.jwks_uri;
 }
 
@@ -183,9 +200,7 @@ async function boundedFetch(url: string, options: RequestInit): Promise<Response
   return new Response(Buffer.concat(chunks), { status: response.status, headers: response.headers });
 }
 
-/** @throws {BehalfError} `config_invalid` */
-function checkUrl(text: string): void {
+function isUsableUrl(text: string): boolean {
   const url = URL.parse(text);
-  if (url !== null && (url.protocol === 'https:' || isLoopbackUrl(url))) return;
-  throw new BehalfError('config_invalid', { url: text.slice(0, 200), why: 'neither https nor on loopback' });
+  return url !== null && (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackUrl(url)));
 }

@@ -1,4 +1,6 @@
 /** Tokens of the organisation's own OpenID provider, which is a real one here, and the consent that they rest on. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseRoot } from '../../delegation/root/index.ts';
 import { BehalfError, codeOf } from '../../errors/index.ts';
@@ -219,6 +221,12 @@ test('tokens that are not for us, or not such tokens, are refused', async () => 
     [{ client_id: undefined }, 'entry_token_invalid'],
     [{ sub: '' }, 'entry_token_invalid'],
     [{ sub: 'x'.repeat(256) }, 'entry_token_invalid'],
+    [{ sub: '\ud800' }, 'entry_token_invalid'],
+    [{ sub: 'staff\u001b[2J' }, 'entry_token_invalid'],
+    [{ sub: 'staff\u202e7' }, 'entry_token_invalid'],
+    [{ aud: [OTHER_CLIENT] }, 'entry_token_invalid'],
+    [{ aud: [OTHER_CLIENT, OTHER_AUDIENCE] }, 'issued'],
+    [{ exp: running.nowS() + 60.5, iat: running.nowS() - 0.5 }, 'issued'],
     [{ exp: running.nowS() - 10 }, 'entry_token_expired'],
     [{ exp: undefined }, 'entry_token_invalid'],
     [{ iat: undefined }, 'entry_token_invalid'],
@@ -260,6 +268,9 @@ test('other claims and scopes are mapped as the configuration says, and an ID to
   const root = await exchange(await other.sign(said, { typ: 'JWT' }));
   expect(root.scope).toBe('orders:read');
   expect(await outcome(await other.sign({ ...said, nonce: 'n' }, { typ: 'JWT' }))).toBe('entry_token_invalid');
+  // An ID token may have the mesh beside its client as audiences.
+  const toBoth = await other.sign({ ...said, aud: [OTHER_CLIENT, OTHER_AUDIENCE] }, { typ: 'JWT' });
+  expect(await outcome(toBoth)).toBe('entry_token_invalid');
   expect(await outcome(await other.sign(said, { typ: 'secevent+jwt' }))).toBe('entry_token_invalid');
   await restart({ tokenType: 'id_token', audience: OTHER_CLIENT });
   const id = claims({ aud: OTHER_CLIENT, azp: OTHER_CLIENT, client_id: undefined, nonce: 'n', at_hash: 'h' });
@@ -273,6 +284,25 @@ test('while the provider cannot be reached its users wait, and ours do not notic
   other = await startOtherProvider();
 });
 
+test('metadata that send us elsewhere for keys are no metadata', async () => {
+  let metadata: object = {};
+  const server = createServer((_request, response) => response.end(JSON.stringify(metadata)));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  for (metadata of [
+    { issuer, jwks_uri: 'http://id.example/jwks' },
+    { issuer, jwks_uri: 'ftp://localhost/jwks' },
+    { issuer: other.issuer, jwks_uri: `${other.issuer}/jwks` },
+  ]) {
+    await restart({ issuer });
+    expect(await outcome(await other.sign(claims({ iss: issuer }))), JSON.stringify(metadata)).toBe(
+      'trust_unavailable',
+    );
+  }
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
+
 test('configurations that could be misread are refused', async () => {
   const refused = async (upstreamIssuers: UpstreamIssuerConfig[]): Promise<string> => {
     const started = await runAuthority({ upstreamIssuers }).catch((error: unknown) => error);
@@ -282,6 +312,12 @@ test('configurations that could be misread are refused', async () => {
   };
   expect(await refused([configOf(), configOf()])).toBe('config_invalid');
   expect(await refused([configOf({ issuer: 'http://id.example' })])).toBe('config_invalid');
+  expect(await refused([configOf({ issuer: 'https://id.example#staff' })])).toBe('config_invalid');
+  expect(await refused([configOf({ issuer: 'https://id.example?of=staff' })])).toBe('config_invalid');
   expect(await refused([configOf({ clients: [{ ...CLIENT, id: 'shop-app' }] })])).toBe('config_invalid');
   expect(await refused([configOf({ clients: [{ ...CLIENT, until: 'soon' }] })])).toBe('config_invalid');
+  const own = 'http://127.0.0.1:9';
+  await expect(runAuthority({ issuer: own, upstreamIssuers: [configOf({ issuer: own })] })).rejects.toThrow(
+    /config_invalid/,
+  );
 });
