@@ -52,6 +52,10 @@ export const command = defineCommand({
       value: 'JSON',
       description: '`authorization_details` to grant (RFC 9396), such as payments; all of them are ticked.',
     },
+    deferrable: {
+      type: 'boolean',
+      description: 'Also tick that work may be finished later, where the client may ask for it.',
+    },
     minutes: {
       type: 'string',
       value: 'N',
@@ -78,6 +82,7 @@ export const command = defineCommand({
       issuer,
       clientId: client.id,
       redirectUri: client.redirectUris[0]!,
+      deferrable: values.deferrable === true,
       account: account.name,
       password: readFileSync(account.passwordFile, 'utf8').replace(/\r?\n$/, ''),
       scopes: values.scope ?? client.scopes,
