@@ -127,6 +127,26 @@ test('an entry that hands on calls the peer on its own authority, or not at all'
   });
 });
 
+test('a stream that an entry hands on for nobody ends where its route is public no more', async () => {
+  const port = { listen: '127.0.0.1:0' };
+  const slow = await startHttp1App((_request, response) => void response.write('begun'));
+  const stock = await mesh.sidecar('stock', { mesh: port, app: { address: slow.address, protocol: 'http1' } });
+  const peer = { name: 'stock', id: mesh.id('stock'), ...port, endpoints: [stock.ready.mesh as string] };
+  const entry = await mesh.sidecar('front', { entry: { ...port, forward: 'stock' }, peers: [peer] });
+  const answer = await eventually(async () => {
+    const begun = await fetch(`http://${entry.ready.entry}/stock`);
+    expect(begun.status).toBe(200);
+    return begun;
+  });
+  const closed = FILES['mesh.yaml'].replace('path: "/stock", scopes: [], public: true', 'path: "/stock", scopes: []');
+  mesh.putSnapshot(snapshotOf({ ...FILES, 'mesh.yaml': closed }));
+  await expect(answer.text()).rejects.toThrow();
+  mesh.putSnapshot(snapshotOf(FILES));
+  await entry.stop();
+  await stock.stop();
+  await slow.close();
+});
+
 test('a flood of refusals is counted, and the count is on record', async () => {
   const refused = CALLS_PER_ADDRESS + 150;
   const written = () =>

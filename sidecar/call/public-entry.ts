@@ -16,6 +16,7 @@ import type { CallEnvironment } from './environment.ts';
 import { handOn } from './hand-on.ts';
 import { pathOfTarget, type RequestHead } from './head.ts';
 import type { MeshCall } from './mesh-call.ts';
+import { edgeRefusal } from './outbound.ts';
 import type { Peer, Verdict } from './seam.ts';
 
 /**
@@ -77,7 +78,17 @@ async function handOnOwn(
   const verdict = handOn(env, call, head, { parent, carrier: 'own' }, peer);
   call.revocable = parent.revocable;
   call.delegated = true;
+  call.stillAllowed = () => closedMeanwhile(env, head, peer) ?? edgeRefusal(env, peer);
   return verdict;
+}
+
+/** The peer sees a workload's own call, which it may take on any route: that nobody's requests may come this far is ours to judge. */
+function closedMeanwhile(env: CallEnvironment, head: RequestHead, peer: Peer): BehalfError | null {
+  const newer = env.state.snapshot();
+  if (newer === null) return null;
+  const again = matchRoute(newer, peer.id, head.method, pathOfTarget(head.target));
+  if (again?.route.public === true && ownScopesOf(newer, env.me, peer.id) !== null) return null;
+  return new BehalfError('delegation_missing', { to: peer.id, why: 'not public, or no own edge, any more' });
 }
 
 /** @throws {BehalfError} `snapshot_stale` */
