@@ -30,6 +30,7 @@ let mail: OutsideServer;
 let wrongName: OutsideServer;
 let expired: OutsideServer;
 let otherCa: OutsideServer;
+let byAddress: OutsideServer;
 let plain: OutsideServer;
 let ada: string;
 
@@ -42,6 +43,7 @@ beforeAll(async () => {
   wrongName = await startOutside(ca.issue('evil.example'));
   expired = await startOutside(ca.issue(BANK_NAME, { expired: true }));
   otherCa = await startOutside(stranger.issue(BANK_NAME));
+  byAddress = await startOutside(ca.issue('localhost'));
   plain = await startOutside(null);
   running = await runMesh((dir) => planOf(dir, ca.pem));
   ada = (await running.signIn('ada', ACCOUNTS.ada)).accessToken;
@@ -50,7 +52,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await running?.stop();
-  for (const server of [bank, mail, wrongName, expired, otherCa, plain]) await server?.close();
+  for (const server of [bank, mail, wrongName, expired, otherCa, byAddress, plain]) await server?.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -79,6 +81,8 @@ function planOf(dir: StateDir, ca: string): MeshPlan {
     exit('forbidden', bank.port, open) +
     exit('inside', bank.port, 'own: { scopes: [] }') +
     `  by-name: { owner: team-test, reason: tests, from: [front], origin: "https://localhost:${bank.port}", ${tls} }\n` +
+    `  by-address: { owner: team-test, reason: tests, from: [front], origin: "https://localhost:${byAddress.port}", ` +
+    `tls: { ca: outside.pem, serverName: 192.0.2.1 }, ${open} }\n` +
     `  plain: { owner: team-test, reason: tests, from: [front], origin: "http://127.0.0.1:${plain.port}", plain: true, ${open}, own: { scopes: [] } }\n` +
     `  others: { owner: team-test, reason: tests, from: [back], origin: "https://127.0.0.1:${bank.port}", ${tls}, ${open}, ` +
     `token: { audience: "${OTHERS}", scopes: { "notes:read": see }, actor: true } }\n`;
@@ -150,12 +154,14 @@ function exitHop(exit: string, like: (hop: Hop) => boolean = () => true): Promis
 const send = (fields: Record<string, string>): Record<string, string> => ({ 'x-send': JSON.stringify(fields) });
 
 test('outside sees the app’s own request and a token, and nothing of the mesh', async () => {
-  const more = { baggage: 'a=1', 'x-own': 'kept', DELEGATION_SUBJECT: 'x', 'txn-token': 'x', dlg: 'x' };
-  expect(await out('bank', 'accounts/1?q=2', send({ ...more }))).toMatchObject({ status: 200, code: '' });
+  const ours = { baggage: 'a=1', 'x-own': 'kept', DELEGATION_SUBJECT: 'x', 'txn-token': 'x', dlg: 'x' };
+  // Of the app's, and not obeyed by whoever obeys such: the exit judged another route.
+  const routes = { 'x-http-method-override': 'DELETE', X_ORIGINAL_URL: '/accounts/2' };
+  expect(await out('bank', 'accounts/1?q=2', send({ ...ours, ...routes }))).toMatchObject({ status: 200, code: '' });
   const seen = lastOf(bank);
   expect(seen).toMatchObject({ method: 'GET', url: '/accounts/1?q=2', version: '2.0' });
   const names = Object.keys(seen.fields).filter((name) => !name.startsWith(':'));
-  expect(names.filter((name) => /^(delegation|txn|dlg)/i.test(name))).toEqual([]);
+  expect(names.filter((name) => /^(delegation|txn|dlg|x.http.method|x.original)/i.test(name))).toEqual([]);
   expect(seen.fields).toMatchObject({ baggage: 'a=1', 'x-own': 'kept', ':authority': `127.0.0.1:${bank.port}` });
   expect(JSON.stringify(seen.fields)).not.toContain('dlg=');
   await out('mail', 'm');
@@ -227,13 +233,14 @@ test.each([
   ['one whose certificate has another name', 'wrong-name', 'a', 'exit_untrusted'],
   ['one whose certificate is past its end', 'expired', 'a', 'exit_untrusted'],
   ['one whose certificate is of another CA', 'other-ca', 'a', 'exit_untrusted'],
+  ['one that has its host’s name, and not the address that the exit says', 'by-address', 'a', 'exit_untrusted'],
   ['one whose address is this machine’s', 'inside', 'a', 'exit_address_refused'],
   ['one whose name stands for this machine', 'by-name', 'a', 'exit_address_refused'],
 ])('%s is not called', async (_what, exit, path, code) => {
   const before = bank.seen.length;
   expect((await out(exit, path)).code).toBe(code);
   expect(bank.seen.length).toBe(before);
-  for (const server of [wrongName, expired, otherCa]) expect(server.seen).toEqual([]);
+  for (const server of [wrongName, expired, otherCa, byAddress]) expect(server.seen).toEqual([]);
   expect(await exitHop(exit, (hop) => hop.code === code)).toMatchObject({
     code,
     refusedBy: workload('front'),

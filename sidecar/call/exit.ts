@@ -18,7 +18,7 @@ import {
   matchExitRoute,
   type SnapshotExit,
 } from '../../policy/index.ts';
-import { stripMeshHeaders } from '../facts/index.ts';
+import { stripMeshHeaders, stripRouteOverrides } from '../facts/index.ts';
 import { type HopRecord, newHopRecord, noteDelegation } from '../report/hop-record.ts';
 import { narrowedTo, readAskedScope } from './asked-scope.ts';
 import type { CallEnvironment } from './environment.ts';
@@ -207,9 +207,12 @@ async function tokenFor(
   return compact;
 }
 
-/** Nothing of the mesh leaves: no carrier, used or not, no handle in `baggage`, no field of ours under any spelling. */
+/**
+ * Nothing of the mesh leaves: no carrier, used or not, no handle in `baggage`, no field of ours under any spelling. Nor does a field
+ * that names another route than the one that was judged: nobody at the other end would take it out.
+ */
 function outsideHead(head: RequestHead, { authority }: ExitTarget, token: string | null): RequestHead {
-  const headers = stripMeshHeaders(head.headers);
+  const headers = stripMeshHeaders(stripRouteOverrides(head.headers));
   return { ...head, authority, headers: token === null ? headers : [...headers, 'authorization', `Bearer ${token}`] };
 }
 

@@ -5,7 +5,7 @@
  */
 import http from 'node:http';
 import { isIP, connect as netConnect, type Socket } from 'node:net';
-import { connect as tlsConnect } from 'node:tls';
+import { checkServerIdentity, type PeerCertificate, connect as tlsConnect } from 'node:tls';
 import { BehalfError } from '../../../errors/index.ts';
 import type { RequestHead } from '../../call/head.ts';
 import type { ExitTarget } from '../../call/seam.ts';
@@ -219,8 +219,9 @@ function tlsOptions(host: string, { ca, serverName }: NonNullable<ExitTarget['tl
   return {
     ALPNProtocols: alpn,
     rejectUnauthorized: true,
-    // RFC 6066 section 3: no address is a server name; the certificate is held against it all the same.
+    // RFC 6066 section 3: no address is a server name; the certificate is held against it all the same, and not against the host.
     ...(isIP(name) === 0 ? { servername: name } : {}),
+    checkServerIdentity: (_host: string, certificate: PeerCertificate) => checkServerIdentity(name, certificate),
     ...(ca === null ? {} : { ca }),
   };
 }
