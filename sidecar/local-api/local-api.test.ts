@@ -375,3 +375,13 @@ test('a wish for deferred work that is not understood is refused, and nothing is
   ).toMatchObject({ status: 403, body: { code: 'delegation_missing' } });
   expect(await ask(started.api.address, 'DELETE', '/delegations/deferred/x', {})).toMatchObject({ status: 404 });
 });
+
+test('work is put off by Delegation-Context alone: taken up later, no edge asks how the app named its request', async () => {
+  const { api, handle } = await start();
+  const headers = { baggage: `dlg=${handle}`, 'content-type': 'application/json' };
+  expect(await ask(api.address, 'GET', '/delegation', headers)).toMatchObject({ status: 200 });
+  expect(await ask(api.address, 'POST', '/delegations/deferred', headers, '{}')).toMatchObject({
+    status: 403,
+    body: { code: 'context_too_weak' },
+  });
+});

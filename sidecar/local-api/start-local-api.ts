@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import type { Reporter } from '../../audit/report/index.ts';
 import { BehalfError, PROBLEM_CONTENT_TYPE, problemBody, problemOf } from '../../errors/index.ts';
 import { type SpiffeId, systemClock } from '../../identity/index.ts';
+import type { ContextWay } from '../../policy/index.ts';
 import type { StateView } from '../../state/index.ts';
 import type { ContextTable } from '../call/context.ts';
 import type { HeaderList } from '../call/head.ts';
@@ -97,7 +98,7 @@ export async function startLocalApi(options: LocalApiOptions): Promise<LocalApi>
           return send(response, jsonAnswer(authzenMetadata(address)));
         case 'POST /delegations/deferred': {
           const body = await readBody(request);
-          inbound = contextOf(request);
+          inbound = contextOf(request, 'context');
           return send(response, jsonAnswer(await deferWork(deferredWork, inbound, body), 201));
         }
         case 'GET /delegations/deferred':
@@ -137,9 +138,15 @@ export async function startLocalApi(options: LocalApiOptions): Promise<LocalApi>
   }
 
   /** @throws {BehalfError} `delegation_missing`, and what `ContextTable.resolve` throws */
-  function contextOf(request: IncomingMessage): InboundContext {
+  /**
+   * INVARIANT: work that is taken up later names no request, so that no edge asks any more how the app named it (`minContext`). What
+   * is put off therefore has to be named in the strongest way.
+   */
+  function contextOf(request: IncomingMessage, least: ContextWay | null = null): InboundContext {
     const found = contexts.resolve(headerListOf(request));
     if (found === null) throw new BehalfError('delegation_missing', { why: 'no Delegation-Context' });
+    if (least !== null && found.carrier !== least)
+      throw new BehalfError('context_too_weak', { way: found.carrier, least });
     return found.inbound;
   }
 
