@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { codeOf } from '../../errors/index.ts';
 import { presentedCredential, schemeOf, withoutCredentials } from './credentials.ts';
+import { trailerDefect } from './hooks.ts';
 
 function outcomeOf(...headers: string[]): string {
   try {
@@ -68,4 +69,13 @@ test('what a request was entered with does not go on', () => {
   expect(schemeOf(['authorization', 'dpop x'])).toBe('DPoP');
   expect(schemeOf(['authorization', 'Bearer x'])).toBe('Bearer');
   expect(schemeOf(['authorization', 'Basic x'])).toBeNull();
+});
+
+test('no credential and no proxy’s word comes in by trailers; an app’s own calls may have any', () => {
+  for (const name of ['authorization', 'dpop', 'client-cert', 'client_cert', 'client-cert-chain']) {
+    const trailers = ['x-checksum', '1', name, 'Bearer x'];
+    expect(trailerDefect({ audience: 'outside' }, trailers)?.code, name).toBe('request_malformed');
+    expect(trailerDefect({ audience: 'app' }, trailers), name).toBeNull();
+  }
+  expect(trailerDefect({ audience: 'outside' }, ['x-checksum', '1', 'grpc-status', '0'])).toBeNull();
 });

@@ -4,6 +4,7 @@
  * query (RFC 6750 sections 2.2 and 2.3) is no credential here. Pure; judges form and number, nothing else.
  */
 import { BehalfError } from '../../errors/index.ts';
+import { isProxyFact } from '../facts/index.ts';
 import { fieldOf, type HeaderList } from './head.ts';
 
 const MAX_TOKEN_LENGTH = 8_192;
@@ -52,6 +53,18 @@ export function schemeOf(headers: HeaderList): 'Bearer' | 'DPoP' | null {
   const value = fieldOf(headers, 'authorization')?.toLowerCase() ?? '';
   if (value.startsWith('bearer ')) return 'Bearer';
   return value.startsWith('dpop ') ? 'DPoP' : null;
+}
+
+/**
+ * The field of a credential, or of a proxy's word, that came as a trailer, or null: there none is read (RFC 9110 section 6.5.1), and
+ * what an app takes for fields of the head must not get around the entry.
+ */
+export function credentialInTrailers(trailers: HeaderList): string | null {
+  for (let i = 0; i < trailers.length; i += 2) {
+    const name = trailers[i] as string;
+    if (name === 'authorization' || name === 'dpop' || isProxyFact(name)) return name;
+  }
+  return null;
 }
 
 /** The head without what it may have been entered with. */

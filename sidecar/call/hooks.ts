@@ -4,6 +4,7 @@ import { BehalfError, type ErrorCode, isErrorCode } from '../../errors/index.ts'
 import { stripMeshHeaders } from '../facts/index.ts';
 import { hopEndEvent, hopEvent } from '../report/hop-record.ts';
 import { carriedInTrailers } from './carried.ts';
+import { credentialInTrailers } from './credentials.ts';
 import { judgeEntry } from './entry.ts';
 import type { CallEnvironment } from './environment.ts';
 import { exitMeant, judgeExit } from './exit.ts';
@@ -40,10 +41,25 @@ export function createCallHooks(env: CallEnvironment): CallHooks {
   };
 }
 
-/** A peer that puts what it carries into trailers is refused; what others write under these names means nothing and is taken out. */
-export function trailerDefect({ audience }: Call, trailers: HeaderList): BehalfError | null {
-  const object = audience === 'mesh' ? carriedInTrailers(trailers) : null;
-  return object === null ? null : new BehalfError('delegation_malformed', { object, why: 'in trailers' });
+/**
+ * A peer that puts what it carries into trailers is refused, and so is a client outside with what it enters with; what others write
+ * under these names means nothing and is taken out.
+ */
+export function trailerDefect({ audience }: Pick<Call, 'audience'>, trailers: HeaderList): BehalfError | null {
+  switch (audience) {
+    case 'mesh':
+      return inTrailers('delegation_malformed', carriedInTrailers(trailers));
+    case 'outside':
+      return inTrailers('request_malformed', credentialInTrailers(trailers));
+    case 'app':
+      return null;
+    default:
+      return audience satisfies never;
+  }
+}
+
+function inTrailers(code: ErrorCode, object: string | null): BehalfError | null {
+  return object === null ? null : new BehalfError(code, { object, why: 'in trailers' });
 }
 
 /** INVARIANT: a call that was let in stands in the index from the turn in which it was judged, so that no revocation misses it. */
