@@ -69,7 +69,7 @@ test('what the user let a client pay is in the token, the answer, introspection,
   const answer = await fetch(new URL('/token/introspection', running.issuer), { method: 'POST', body });
   expect(await answer.json()).toMatchObject({ active: true, authorization_details: [ACME] });
   const shown = running.authority.consents.history(consentId)[0]?.shown;
-  expect(shown).toContain('[x] Pay at most 120.00 EUR to ACME <b>');
+  expect(shown).toContain('[x] Pay at most 120.00 EUR to “ACME <b>”');
   const metadata = await fetch(new URL('/.well-known/openid-configuration', running.issuer));
   expect(await metadata.json()).toMatchObject({ authorization_details_types_supported: ['payment'] });
 });
@@ -81,7 +81,16 @@ test('the consent page says it in words, and escapes them', async () => {
     ...{ scopes: SCOPES, purpose: '', durationS: 600, details: JSON.stringify([ACME]), browser },
   });
   const list = await browser.get(new URL('/consents', running.issuer));
-  expect(list.body).toContain('Pay at most 120.00 EUR to ACME &lt;b&gt;');
+  expect(list.body).toContain('Pay at most 120.00 EUR to “ACME &lt;b&gt;”');
+});
+
+test('what no token could carry is not asked of the user', async () => {
+  // As many characters as are taken, of three bytes each.
+  const far = Array.from({ length: 6 }, () =>
+    pay('1.00', { creditorName: '漢'.repeat(70), identifier: '字'.repeat(64) }),
+  );
+  expect(JSON.stringify(far).length).toBeLessThan(1_536);
+  await expect(consentTo(...far)).rejects.toThrow(/invalid_authorization_details/);
 });
 
 test('what the user unticks is not granted, and the history says so', async () => {

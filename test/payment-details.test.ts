@@ -102,7 +102,7 @@ test('the record tells in words what was handed on', async () => {
   });
   for (const words of [['chain', 'show'], ['explain']]) {
     const told = await runCli(...words, hop.hopId.toString('base64url'), '--dir', running.dir.path);
-    expect(told.stdout, told.stderr).toContain('Pay at most 7.00 EUR to ACME');
+    expect(told.stdout, told.stderr).toContain('Pay at most 7.00 EUR to “ACME”');
   }
 });
 

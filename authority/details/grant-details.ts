@@ -19,7 +19,7 @@ import type { Database } from '../store/database.ts';
 
 /** Entries of one grant. Roots and tokens that carry them have limits of their own, which they stay well below. */
 const MAX_GRANTED = 8;
-/** Their JSON text, as granted. */
+/** Bytes of their JSON text, as granted. */
 const MAX_GRANTED_TEXT = 1_536;
 
 export interface GrantDetails {
@@ -54,9 +54,9 @@ export interface GrantDetailDeps {
  * @throws {BehalfError} `details_unsupported` where they are no list of entries of registered types and their forms
  */
 export function readAskedOfUser(text: string, types: DetailTypes): readonly AuthorizationDetail[] {
-  const details = text.length > MAX_GRANTED_TEXT ? null : parseDetailsText(text);
+  const details = Buffer.byteLength(text) > MAX_GRANTED_TEXT ? null : parseDetailsText(text);
   if (details === null || details.length > MAX_GRANTED) {
-    throw unsupported(`not a JSON array of 1 to ${MAX_GRANTED} entries, ${MAX_GRANTED_TEXT} characters at most`);
+    throw unsupported(`not a JSON array of 1 to ${MAX_GRANTED} entries, ${MAX_GRANTED_TEXT} bytes at most`);
   }
   for (const entry of details) checkForm(entry, types);
   return details;

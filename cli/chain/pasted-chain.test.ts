@@ -152,7 +152,7 @@ test('a payment is told in words at each link, and what is left of it at the end
     hops: [{ to: 'orders', claims: { authorization_details: [pay('50')] } }, { to: 'payments' }],
   });
   const told = tellChain(viewChain(paid), () => 'ada');
-  expect(told).toContain('In detail: Pay at most 120.00 EUR to ACME.');
-  expect(told).toContain('   in detail: Pay at most 50.00 EUR to ACME');
-  expect(told.at(-1)).toMatch(/; in detail: Pay at most 50\.00 EUR to ACME\.$/);
+  expect(told).toContain('In detail: Pay at most 120.00 EUR to “ACME”.');
+  expect(told).toContain('   in detail: Pay at most 50.00 EUR to “ACME”');
+  expect(told.at(-1)).toMatch(/; in detail: Pay at most 50\.00 EUR to “ACME”\.$/);
 });

@@ -233,7 +233,7 @@ test('people are told what an entry lets others do', () => {
   });
   expect(tellDetail(pay('120'), TYPES)).toBe('Pay at most 120.00 EUR');
   expect(tellDetail(whole, TYPES)).toBe(
-    'Pay at most 120.00 EUR to ACME (account DE89370400440532013000), only: initiate, cancel',
+    'Pay at most 120.00 EUR to “ACME” (account DE89370400440532013000), only: initiate, cancel',
   );
   expect(tellDetail({ type: 'else', note: '<b>' }, TYPES)).toBe('details of type "else", which says nothing here');
   expect(tellDetail(pay('1', { creditorName: 'A\u202eB' }), TYPES)).toBe(
@@ -242,6 +242,16 @@ test('people are told what an entry lets others do', () => {
   const types = detailTypesOf([parseDetailType(CREDITS)]);
   expect(tellDetail({ type: 'credits', units: 3 }, types)).toBe('Use 3 credits');
   expect(tellDetail({ type: 'credits', units: 3, pool: '{x}[y]' }, types)).toBe('Use 3 credits of {x}[y]');
+});
+
+test('a name that reads like more of the sentence stays a name', () => {
+  const account = 'ACME (account DE89370400440532013000)';
+  expect(tellDetail(pay('1', { creditorName: account }), TYPES)).toBe(`Pay at most 1.00 EUR to “${account}”`);
+  for (const mark of ['”', '“', '"', '„', '»'])
+    expect(tellDetail(pay('1', { creditorName: `ACME${mark}, only: nothing` }), TYPES)).toBe(
+      "Pay at most 1.00 EUR to “ACME', only: nothing”",
+    );
+  expect(tellDetail(pay('1', { identifier: 'Order 7' }), TYPES)).toBe('Pay at most 1.00 EUR, for “Order 7”');
 });
 
 test('payment is itself a type that a policy could register', () => {
