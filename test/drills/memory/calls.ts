@@ -58,7 +58,10 @@ export interface CallsResult {
 }
 
 /** Runs that many; measures before, halfway and after. `say` gets progress. @throws where a call is refused */
-export async function runCalls(transactions: number, say: (line: string) => void): Promise<CallsResult> {
+export async function runCalls(
+  { transactions, alongside }: { readonly transactions: number; readonly alongside: () => void },
+  say: (line: string) => void,
+): Promise<CallsResult> {
   const mesh = await startTestMesh(shopSnapshot());
   const stop = new AbortController();
   const log = pino({ level: 'silent' });
@@ -100,7 +103,7 @@ export async function runCalls(transactions: number, say: (line: string) => void
     };
     const run = async (times: number): Promise<void> => {
       for (let done = 0; done < times; done += AT_ONCE) {
-        await Promise.all(Array.from({ length: Math.min(AT_ONCE, times - done) }, () => callers()));
+        await Promise.all(Array.from({ length: Math.min(AT_ONCE, times - done) }, () => callers().then(alongside)));
         // The calls outrun the delivery of their events where one process does all of it: a full spool would refuse them.
         while (reporter.state().spooledBytes > MAX_SPOOLED_BYTES) await sleep(10);
         if (done % FORGET_EVERY === 0) forgetRecord(mesh);

@@ -1,24 +1,60 @@
-/** The memory drill in small: a thousand bytes kept a transaction would show. The million is `npm run drill:memory`. */
+/**
+ * The memory drill in small: a thousand bytes kept a transaction would show, and two leaks planted do. The million is
+ * `npm run drill:memory`.
+ */
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { runDrill } from './drill.ts';
-import { growthOf } from './memory-in-use.ts';
+import { growthOf, type MemoryInUse, memoryInUse } from './memory-in-use.ts';
 
 const MIB = 1024 * 1024;
+const TIMEOUT = { timeout: 300_000 };
+const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const SPKI = publicKey.export({ format: 'der', type: 'spki' });
 
-test('memory stays flat over 16,000 distinct transactions', { timeout: 300_000 }, async () => {
+test('memory stays flat over 16,000 distinct transactions', TIMEOUT, async () => {
   const { tried, held, failed } = await runDrill({ transactions: 16_000, requests: 0 }, () => undefined);
   expect(failed).toEqual([]);
   expect([tried, held]).toEqual([1, 1]);
 });
 
-test('what grows in the second half is named', () => {
-  const middle = { heldBytes: 50 * MIB, rssBytes: 200 * MIB };
-  expect(growthOf(middle, { heldBytes: 57 * MIB, rssBytes: 450 * MIB })).toBeNull();
-  expect(growthOf(middle, { heldBytes: 59 * MIB, rssBytes: 200 * MIB })).toBe(
-    'holds 9.0 MiB more at the end than in the middle',
-  );
-  expect(growthOf(middle, { heldBytes: 50 * MIB, rssBytes: 457 * MIB })).toBe(
-    'takes 257.0 MiB more at the end than in the middle',
-  );
-  expect(growthOf(middle, { heldBytes: 1, rssBytes: 1 })).toBeNull();
+test('a map that is never emptied fails the drill, and so does a key kept from each transaction', TIMEOUT, async () => {
+  const map = new Map<number, number[]>();
+  const keys: KeyObject[] = [];
+  const alongside = (): void => {
+    map.set(map.size, new Array<number>(500).fill(map.size));
+    keys.push(newKey());
+  };
+  const { held, failed } = await runDrill({ transactions: 10_000, requests: 0, alongside }, () => undefined);
+  expect(held).toBe(0);
+  expect(failed[0]).toMatch(/^calls, 10000 transactions: .* MiB more held.*, .* MiB more native/);
 });
+
+test('keys that are made and let go leave nothing; kept ones show in native memory alone', () => {
+  const made = (): void => void Array.from({ length: 8_000 }, newKey);
+  made();
+  const start = memoryInUse();
+  made();
+  const middle = memoryInUse();
+  expect(growthOf(start, middle)).toEqual([]);
+  const keys = Array.from({ length: 8_000 }, newKey);
+  expect(growthOf(middle, memoryInUse())).toEqual([expect.stringMatching(/^1\d\.\d MiB more native at the end/)]);
+  expect(keys).toHaveLength(8_000);
+});
+
+test('what grows in the second half is named', () => {
+  const middle: MemoryInUse = { heldBytes: 50 * MIB, nativeBytes: 40 * MIB, rssBytes: 200 * MIB };
+  expect(growthOf(middle, { heldBytes: 57 * MIB, nativeBytes: 47 * MIB, rssBytes: 231 * MIB })).toEqual([]);
+  expect(growthOf(middle, { ...middle, heldBytes: 59 * MIB })).toEqual([
+    '9.0 MiB more held at the end than in the middle',
+  ]);
+  expect(growthOf(middle, { ...middle, nativeBytes: 49 * MIB, rssBytes: 233 * MIB })).toEqual([
+    '9.0 MiB more native at the end than in the middle',
+    '33.0 MiB more resident at the end than in the middle',
+  ]);
+  expect(growthOf(middle, { heldBytes: 1, nativeBytes: 1, rssBytes: 1 })).toEqual([]);
+});
+
+function newKey(): KeyObject {
+  return createPublicKey({ key: SPKI, format: 'der', type: 'spki' });
+}

@@ -21,13 +21,20 @@ interface Measured {
   readonly end: MemoryInUse;
 }
 
+export interface DrillOptions {
+  readonly transactions: number;
+  readonly requests: number;
+  /** Called once a transaction; a test plants a leak here. */
+  readonly alongside?: () => void;
+}
+
 export async function runDrill(
-  { transactions, requests }: { readonly transactions: number; readonly requests: number },
+  { transactions, requests, alongside = () => undefined }: DrillOptions,
   say: (line: string) => void,
 ): Promise<DrillResult> {
   const measured: Measured[] = [];
   if (transactions > 0) {
-    const calls = await runCalls(transactions, say);
+    const calls = await runCalls({ transactions, alongside }, say);
     measured.push({ what: `calls, ${transactions} transactions`, ...calls });
   }
   if (requests > 0) {
@@ -35,8 +42,8 @@ export async function runDrill(
     for (const [name, of] of Object.entries(memory)) measured.push({ what: `${name}, ${requests} requests`, ...of });
   }
   const failed = measured.flatMap(({ what, middle, end }) => {
-    const growth = growthOf(middle, end);
-    return growth === null ? [] : [`${what}: ${growth}`];
+    const growths = growthOf(middle, end);
+    return growths.length === 0 ? [] : [`${what}: ${growths.join(', ')}`];
   });
   return { drill: 'memory', tried: measured.length, held: measured.length - failed.length, failed };
 }
