@@ -57,6 +57,10 @@ workloads:
 `,
         )
         .replace(
+          'front: { owner: team-test, reason: entry, ',
+          'front: { owner: team-test, reason: entry, deferrable: true, ',
+        )
+        .replace(
           '- { method: "*", path: "/admin/',
           '- { method: GET, path: /fresh, scopes: ["notes:read"], fresh: true }\n      - { method: "*", path: "/admin/',
         )
@@ -214,6 +218,20 @@ test('what is no such reference, stolen, or beside another carrier is refused by
     await eventually(async () => (await told(body['id'])).find(({ change }) => change === 'refused') ?? null),
   ).toMatchObject({ caller: workload('front'), code: 'deferred_unknown' });
   expect(await codeOf(run(body['reference']))).toBe('ok');
+});
+
+test('at an entry the reference of the entry workload is a credential, and no other is', async () => {
+  const { accessToken } = await signIn('ada');
+  const entry = running.service('front').entry;
+  const own = await answered(await fetch(`${entry}/own-jobs`, { headers: { Authorization: `Bearer ${accessToken}` } }));
+  expect(own.status).toBe(201);
+  const enter = async (headers: Record<string, string>) => answered(await fetch(`${entry}/whose`, { headers }));
+  const { status, body } = await enter({ 'Delegation-Deferred': String(own.body['reference']) });
+  expect({ status, body }).toMatchObject({ status: 200, body: { client: CLIENT.id, depth: 0 } });
+  const { body: others } = await putOff(accessToken);
+  expect(await codeOf(enter({ 'Delegation-Deferred': String(others['reference']) }))).toBe('deferred_unknown');
+  const both = { Authorization: `Bearer ${accessToken}`, 'Delegation-Deferred': String(own.body['reference']) };
+  expect(await codeOf(enter(both))).toBe('entry_ambiguous');
 });
 
 test('who did not agree to it, or not to so much, gets nothing put off', async () => {

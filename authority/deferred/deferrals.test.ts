@@ -168,6 +168,12 @@ test('a stolen reference is unknown to every other workload, and the attempt is 
   expect(running.events.at(-1)).toMatchObject({
     deferred: { change: 'refused', caller: STOREFRONT, holder: ORDERS, code: 'deferred_unknown' },
   });
+  // Trying on fills no record: once a minute is told.
+  expect(await codeOfCall(resume(reference, STOREFRONT))).toBe('deferred_unknown');
+  expect(changes().filter((change) => change === 'refused')).toHaveLength(1);
+  running.advance(61);
+  expect(await codeOfCall(resume(reference, STOREFRONT))).toBe('deferred_unknown');
+  expect(changes().filter((change) => change === 'refused')).toHaveLength(2);
   expect(await codeOfCall(resume('A'.repeat(43)))).toBe('deferred_unknown');
   expect(await codeOfCall(resume('A'.repeat(8_000)))).toBe('deferred_unknown');
   expect(await codeOfCall(resume(reference))).toBe('done');

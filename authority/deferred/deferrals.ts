@@ -61,12 +61,32 @@ export interface DeferralDeps extends CheckDeps, EndingDeps, Omit<HeldContext, '
   readonly mint: MintRoot;
 }
 
+/** How long a refusal of the same grant, caller and code is not written again: the caller's own record has each of them. */
+const REFUSAL_QUIET_S = 60;
+/** Remembered at once; beyond it all are forgotten, and written once more. */
+const MAX_REFUSALS = 10_000;
+
+/** UNTRUSTED: who has a reference can be refused as often as they like, and a full spool would deny everyone else's work. */
+function createRefusalMemory() {
+  const seen = new Map<string, number>();
+  return {
+    isNew(key: string, nowS: number): boolean {
+      const before = seen.get(key);
+      if (before !== undefined && nowS - before < REFUSAL_QUIET_S) return false;
+      if (seen.size >= MAX_REFUSALS) seen.clear();
+      seen.set(key, nowS);
+      return true;
+    },
+  };
+}
+
 /** Makes the room's one set of functions. */
 export function createDeferrals(deps: DeferralDeps): Deferrals {
   const { database, store, consents, record, subjectOf, clock } = deps;
   const endings = createEndings(deps);
   const { told } = endings;
   const nowS = (): number => Math.floor(clock());
+  const refusals = createRefusalMemory();
 
   /** INVARIANT: nothing waits in here, so that nothing is taken back between the last look and the grant. */
   function makeGrant(order: DeferOrder, { id: holder, certificateS256: certificate, issuedS }: Holder): DeferredGrant {
@@ -170,7 +190,8 @@ export function createDeferrals(deps: DeferralDeps): Deferrals {
         return issued;
       } catch (thrown) {
         const code = codeOf(thrown);
-        if (code !== 'audit_unavailable') await record(deferredEvent({ ...now(), change: 'refused', caller, code }));
+        if (code !== 'audit_unavailable' && refusals.isNew(`${grant.id} ${caller} ${code}`, clock()))
+          await record(deferredEvent({ ...now(), change: 'refused', caller, code }));
         throw thrown;
       }
     },

@@ -47,6 +47,7 @@ export interface EndingDeps extends Pick<HeldContext, 'revoked'> {
   readonly consents: Consents;
   readonly revocations: Revocations;
   readonly subjectOf: (account: string) => string;
+  readonly accountOf: (subject: string) => string | null;
   readonly record: RecordEvent;
   /** Which entries of the CA's are in force here without gap; null before its first heartbeat. */
   readonly caEntries: () => ProvenRun | null;
@@ -88,6 +89,26 @@ export function createEndings(deps: EndingDeps): Endings {
 
   /** Used up or not: a root that was made of it, or a stream that began under one, may still run. */
   const live = (): readonly DeferredGrant[] => store.live(nowS() - REMEMBERED_S);
+
+  /** Those that a revocation of ours can hit: what it says by a value that stands beside the grant is looked up. */
+  function liveNamedBy({ kind, value }: Revocation): readonly DeferredGrant[] {
+    const sinceS = nowS() - REMEMBERED_S;
+    switch (kind) {
+      case 'consent':
+      case 'txn':
+        return store.liveOf(sinceS, kind, value);
+      case 'client':
+        return store.liveOf(sinceS, 'client_id', value);
+      case 'grant':
+        return store.liveOf(sinceS, 'grant_id', value);
+      case 'sub': {
+        const account = deps.accountOf(value);
+        return account === null ? [] : store.liveOf(sinceS, 'account', account);
+      }
+      default:
+        return live();
+    }
+  }
 
   function judgeByCa(): void {
     const entries = deps.caEntries();
@@ -148,7 +169,7 @@ export function createEndings(deps: EndingDeps): Endings {
         store.end(revocation.value, 'cancelled', by, reason);
         return;
       }
-      for (const grant of live()) {
+      for (const grant of liveNamedBy(revocation)) {
         if (revocationHits(revocation, 'authority', factsOf(grant))) end(grant, by, `${revocation.kind}: ${reason}`);
       }
     },

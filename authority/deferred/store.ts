@@ -11,6 +11,9 @@ const MAX_AT_A_TIME = 1_000;
 
 export type DeferredOwner = { readonly holder: SpiffeId } | { readonly account: string } | { readonly all: true };
 
+/** What grants can be looked up by. */
+export type DeferredColumn = 'account' | 'consent' | 'client_id' | 'grant_id' | 'txn';
+
 export interface DeferredStore {
   /** Gives the reference, which is nowhere else from then on. */
   add(grant: DeferredGrant): string;
@@ -27,6 +30,8 @@ export interface DeferredStore {
   end(id: string, state: DeferredState, by: string, why: string): boolean;
   /** All that stand, and those whose last root, or a stream that began under it, may still run (used since `sinceS`). */
   live(sinceS: number): DeferredGrant[];
+  /** Those of them that have this value there. */
+  liveOf(sinceS: number, column: DeferredColumn, value: string): DeferredGrant[];
   /** Ended, and not on record yet. */
   untold(): DeferredGrant[];
   setTold(id: string): void;
@@ -63,9 +68,17 @@ export function createDeferredStore({ sql }: Database): DeferredStore {
     `UPDATE deferred SET told = CASE state WHEN 'standing' THEN 0 ELSE told END, state = ?, ended_by = ?, ended_why = ?
      WHERE id = ? AND state IN ('standing', 'used', 'expired')`,
   );
-  const selectLive = sql.prepare(
-    `SELECT ${COLUMNS} FROM deferred WHERE state = 'standing' OR (state IN ('used', 'expired') AND used_s > ?)`,
-  );
+  const LIVE = "(state = 'standing' OR (state IN ('used', 'expired') AND used_s > ?))";
+  const selectLive = sql.prepare(`SELECT ${COLUMNS} FROM deferred WHERE ${LIVE}`);
+  const liveBy = (column: DeferredColumn) =>
+    sql.prepare(`SELECT ${COLUMNS} FROM deferred WHERE ${column} = ? AND ${LIVE}`);
+  const selectLiveOf = {
+    account: liveBy('account'),
+    consent: liveBy('consent'),
+    client_id: liveBy('client_id'),
+    grant_id: liveBy('grant_id'),
+    txn: liveBy('txn'),
+  } as const;
   const selectUntold = sql.prepare(`SELECT ${COLUMNS} FROM deferred WHERE told = 0 LIMIT ${MAX_AT_A_TIME}`);
   const setTold = sql.prepare('UPDATE deferred SET told = 1 WHERE id = ?');
   const selectDue = sql.prepare(
@@ -103,6 +116,7 @@ export function createDeferredStore({ sql }: Database): DeferredStore {
     use: (id, nowS) => takeUse.run(nowS, id).changes === 1,
     end: (id, state, by, why) => endOne.run(state, by, why, id).changes === 1,
     live: (sinceS) => selectLive.all(sinceS).map(parseRow),
+    liveOf: (sinceS, column, value) => selectLiveOf[column].all(value, sinceS).map(parseRow),
     untold: () => selectUntold.all().map(parseRow),
     setTold: (id) => void setTold.run(id),
     due: (nowS) => selectDue.all(nowS).map(parseRow),

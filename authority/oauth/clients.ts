@@ -67,7 +67,9 @@ export function metadataOfClient(client: ClientConfig): ClientMetadata {
 /** The registration of a workload, where the snapshot lets it exchange tokens. */
 export function metadataOfWorkload(snapshot: PolicySnapshot | null, id: string): AdapterPayload | undefined {
   const workload = snapshot !== null && Object.hasOwn(snapshot.workloads, id) ? snapshot.workloads[id] : undefined;
-  if (workload === undefined || (workload.entry_ceiling === null && workload.own.length === 0)) return undefined;
+  if (workload === undefined) return undefined;
+  const mayExchange = workload.entry_ceiling !== null || workload.own.length > 0 || workload.deferrable === true;
+  if (!mayExchange) return undefined;
   return {
     client_id: id,
     client_name: workload.name,

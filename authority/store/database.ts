@@ -167,6 +167,13 @@ CREATE TABLE deferred_judged (
 ) STRICT;
 INSERT INTO deferred_judged (one, ca_entry) VALUES (1, 0);
 `,
+  `
+-- What a revocation looks deferred grants up by.
+CREATE INDEX deferred_by_consent ON deferred (consent, state);
+CREATE INDEX deferred_by_client ON deferred (client_id);
+CREATE INDEX deferred_by_grant ON deferred (grant_id);
+CREATE INDEX deferred_by_txn ON deferred (txn);
+`,
 ];
 const SCHEMA_VERSION = SCHEMAS.length;
 

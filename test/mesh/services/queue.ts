@@ -20,6 +20,14 @@ async function answerOf(incoming: IncomingMessage, url: URL): Promise<Response> 
       };
       return fetch(ROLE === 'front' ? `${NEXT_URL}/jobs` : `${DELEGATION_API}/delegations/deferred`, init);
     }
+    case '/own-jobs':
+      return fetch(`${DELEGATION_API}/delegations/deferred`, {
+        method: 'POST',
+        headers: { ...context, 'Content-Type': 'application/json' },
+        body: '{}',
+      });
+    case '/whose':
+      return fetch(`${DELEGATION_API}/delegation`, { headers: context });
     case '/run':
       return fetch(`${NEXT_URL}/notes`, { headers: reference });
     case '/fresh':
