@@ -134,6 +134,13 @@ const resume = (reference: string, id: SpiffeId = ORDERS) =>
 const codeOfCall = (call: Promise<unknown>): Promise<string> => call.then(() => 'done', codeOf);
 const changes = () => running.events.flatMap((event) => (event.body === 'deferred' ? [event.deferred.change] : []));
 
+test('who takes it up may ask for less, also for no scope at all', async () => {
+  const { reference } = await deferred();
+  const asked = parameters({ subjectToken: reference, narrows: true });
+  const root = await running.authority.exchange(asked, { id: ORDERS, certificateS256: 'c'.repeat(43) });
+  expect(parseRoot(root.txnToken).claims.scope).toBe('');
+});
+
 test('a chain is put off and taken up: its own txn, the old one’s depth and workloads, and no more than was left', async () => {
   const { reference, grant, root } = await deferred({ narrowTo: ['orders:read'], next: [INVENTORY] });
   expect(grant).toMatchObject({ uses: 1, state: 'standing', holder: ORDERS, txn: root.txn });

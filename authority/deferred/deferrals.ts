@@ -136,7 +136,8 @@ export function createDeferrals(deps: DeferralDeps): Deferrals {
       throw new BehalfError(hit.kind === 'consent' ? 'consent_withdrawn' : 'delegation_revoked', { kind: hit.kind });
     const consent = checkConsent(deps, now);
     const { chain, id, holder, txn, account, clientId, grantId, untilS } = now;
-    const asked = parameters.scope === '' ? chain.scope : parseScope(parameters.scope);
+    const isAll = parameters.scope === '' && parameters.narrows !== true;
+    const asked = isAll ? chain.scope : parseScope(parameters.scope);
     const scope = chain.scope.filter((name) => consent.scopes.includes(name) && asked.includes(name));
     const wish = parameters.authorizationDetails;
     const details = wish === '' ? chain.details : chooseDetails(wish, chain.details ?? [], detailTypes);

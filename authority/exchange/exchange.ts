@@ -30,6 +30,8 @@ export interface ExchangeParameters extends PresentedProof {
   readonly subjectToken: string;
   readonly subjectTokenType: string;
   readonly scope: string;
+  /** Of deferred work: whether an empty `scope` asks for none, and not for all that is left. */
+  readonly narrows?: boolean;
   readonly authorizationDetails: string;
   readonly purpose: string;
   /** For an own root: whom the caller will call. Empty otherwise. */

@@ -89,7 +89,8 @@ export interface ShownProof extends VerifiedProof {
 
 /** What a root is asked for. */
 export interface RootOrder {
-  readonly scopes: readonly string[];
+  /** Null for all that deferred work has left. */
+  readonly scopes: readonly string[] | null;
   /** Whether the root must not have served another request. */
   readonly fresh: boolean;
   /** RFC 9396 `authorization_details` as JSON text; absent or empty for none. */

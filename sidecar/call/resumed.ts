@@ -43,5 +43,5 @@ export async function resumedRoot(
   reference: string,
   fresh: boolean,
 ): Promise<VerifiedRoot> {
-  return await roots.forCredential({ kind: 'deferred', reference }, { scopes: [], fresh });
+  return await roots.forCredential({ kind: 'deferred', reference }, { scopes: null, fresh });
 }

@@ -179,7 +179,7 @@ test('a WIT that was replaced while it was under way is tried once more with the
 });
 
 const forReference = (reference: string, fresh = false) =>
-  roots.forCredential({ kind: 'deferred', reference }, { scopes: [], fresh });
+  roots.forCredential({ kind: 'deferred', reference }, { scopes: null, fresh });
 
 test('a reference has one root for as long as that lives, whatever the reuse of others is', async () => {
   reuse = 0;
@@ -195,7 +195,14 @@ test('a reference has one root for as long as that lives, whatever the reuse of 
     subjectToken: 'r',
     subjectTokenType: 'urn:behalf:params:oauth:token-type:deferred',
     scope: '',
+    narrows: false,
   });
+});
+
+test('an entry whose route takes and passes on no scope gets none of deferred work either, and no root that has some', async () => {
+  const all = await forReference('r');
+  expect(await roots.forCredential({ kind: 'deferred', reference: 'r' }, { scopes: [], fresh: false })).not.toBe(all);
+  expect(asked.at(-1)).toMatchObject({ scope: '', narrows: true });
 });
 
 test('a fresh route takes a use of its own, and a refusal is not remembered', async () => {

@@ -108,11 +108,12 @@ export function createRoots({ exchange, identity, nowS, reuseS, context }: Roots
       mint({
         subjectToken: reference,
         subjectTokenType: DEFERRED,
-        scope: scopes.join(' '),
+        scope: scopes?.join(' ') ?? '',
+        narrows: scopes !== null,
         authorizationDetails: details,
       });
     if (fresh) return exchanged();
-    const parts = [hash('sha256', reference, 'base64url'), [...scopes].sort().join(' '), details];
+    const parts = [hash('sha256', reference, 'base64url'), scopes?.toSorted().join(' ') ?? null, details];
     return obtain(`deferred ${JSON.stringify(parts)}`, exchanged, Number.POSITIVE_INFINITY);
   }
 
@@ -158,7 +159,7 @@ function orderOf({ token, proof, certificateS256 }: ShownAccessToken, { scopes, 
   return {
     subjectToken: token,
     subjectTokenType: ACCESS_TOKEN,
-    scope: scopes.join(' '),
+    scope: scopes?.join(' ') ?? '',
     ...(details === undefined ? {} : { authorizationDetails: details }),
     ...(proof === null ? {} : { dpopProof: proof.compact, dpopMethod: proof.method, dpopUri: proof.uri }),
     ...(certificateS256 === null ? {} : { clientCertificateS256: certificateS256 }),
@@ -176,7 +177,7 @@ function keyOf({ token, proof, certificateS256 }: ShownAccessToken, { scopes, de
     hash('sha256', token, 'base64url'),
     proof?.thumbprint ?? '',
     certificateS256 ?? '',
-    [...scopes].sort().join(' '),
+    scopes?.toSorted().join(' ') ?? '',
     details ?? '',
   ];
   return `token ${JSON.stringify(parts)}`;

@@ -22,6 +22,7 @@ export interface ExchangeRequest {
   readonly audience: string;
   readonly delegationChain: string;
   readonly delegationCredentials: string;
+  readonly narrows: boolean;
 }
 
 export interface ExchangeResponse {
