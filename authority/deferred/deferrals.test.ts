@@ -73,6 +73,8 @@ function rootOf(txnToken: string, me: SpiffeId): VerifiedRoot {
 }
 
 interface Wish extends Partial<DeferOrder> {
+  /** Details that the user grants and the storefront hands on, as JSON text. */
+  readonly granted?: string;
   readonly client?: string;
   readonly deferrable?: boolean;
   readonly to?: SpiffeId;
@@ -81,7 +83,15 @@ interface Wish extends Partial<DeferOrder> {
 }
 
 /** What `orders` holds of a user's request that came in at the storefront, and what it may ask with it. */
-async function held({ client = 'other-app', deferrable = true, to = ORDERS, next, narrowTo, ...more }: Wish = {}) {
+async function held({
+  client = 'other-app',
+  deferrable = true,
+  to = ORDERS,
+  next,
+  narrowTo,
+  granted,
+  ...more
+}: Wish = {}) {
   const { accessToken, consentId } = await obtainTokens({
     issuer: running.issuer,
     clientId: client,
@@ -92,14 +102,21 @@ async function held({ client = 'other-app', deferrable = true, to = ORDERS, next
     purpose: 'buy a book',
     durationS: 3_600,
     deferrable,
+    ...(granted === undefined ? {} : { details: granted }),
   });
   const storefront = await running.workload(STOREFRONT);
-  const order = parameters({ subjectToken: accessToken, subjectTokenType: ACCESS_TOKEN_TYPE, scope: SCOPES.join(' ') });
+  const order = parameters({
+    subjectToken: accessToken,
+    subjectTokenType: ACCESS_TOKEN_TYPE,
+    scope: SCOPES.join(' '),
+    ...(granted === undefined ? {} : { authorizationDetails: granted }),
+  });
   const root = rootOf((await running.authority.exchange(order, storefront.caller)).txnToken, STOREFRONT);
   const chain = mintLink({
     parent: root,
     to,
     narrowTo: narrowTo ?? null,
+    ...(granted === undefined ? {} : { details: JSON.parse(granted) }),
     maxDepth: null,
     next: next ?? null,
     rte: null,
@@ -139,6 +156,27 @@ test('who takes it up may ask for less, also for no scope at all', async () => {
   const asked = parameters({ subjectToken: reference, narrows: true });
   const root = await running.authority.exchange(asked, { id: ORDERS, certificateS256: 'c'.repeat(43) });
   expect(parseRoot(root.txnToken).claims.scope).toBe('');
+});
+
+test('what a chain may spend is put off once, in one piece or in several', async () => {
+  const pay = (amount: string, creditorName: string) => ({
+    type: 'payment',
+    limit: { currency: 'EUR', amount },
+    creditorName,
+  });
+  const granted = JSON.stringify([pay('50.00', 'ACME'), pay('50.00', 'BOB')]);
+  const { asked, holder } = await held({ granted });
+  const defer = (...entries: object[]) =>
+    codeOfCall(running.authority.deferrals.defer({ ...asked, authorizationDetails: JSON.stringify(entries) }, holder));
+  expect(await defer(pay('30.00', 'ACME'))).toBe('done');
+  expect(await defer(pay('20.01', 'ACME'))).toBe('details_exhausted');
+  expect(await defer(pay('20.00', 'ACME'), pay('50.00', 'BOB'))).toBe('done');
+  expect(await defer({ type: 'payment' })).toBe('details_exhausted');
+  // What spends nothing goes on as before, and another request has details of its own.
+  expect(await codeOfCall(running.authority.deferrals.defer(asked, holder))).toBe('done');
+  const another = await held({ granted });
+  const all = { ...another.asked, authorizationDetails: '[{"type":"payment"}]' };
+  expect(await codeOfCall(running.authority.deferrals.defer(all, another.holder))).toBe('done');
 });
 
 test('a chain is put off and taken up: its own txn, the old one’s depth and workloads, and no more than was left', async () => {

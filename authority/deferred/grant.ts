@@ -9,6 +9,8 @@ export type DeferredState = 'standing' | 'used' | 'cancelled' | 'revoked' | 'exp
 
 /** What was left of the old chain, and what a revocation can hit in it. */
 export interface LeftOfChain {
+  /** Of which delegation: SHA-256 of the signing input of its last link. Absent in grants that were made before it was kept. */
+  readonly from?: string;
   readonly scope: readonly string[];
   /** Null where the root had none. */
   readonly details: readonly AuthorizationDetail[] | null;

@@ -22,26 +22,31 @@ export interface LeftWish {
 }
 
 /**
- * @throws {BehalfError} `delegation_scope_widened` where more is wished than is left, `details_unsupported`; `request_malformed` for
- *   several uses of what can be spent once
+ * `before`: what was put off of this request's chains until now. What can be spent goes into one of those of the same chain.
+ * @throws {BehalfError} `delegation_scope_widened` where more is wished than is left, `details_exhausted` where that was put off before,
+ *   `details_unsupported`; `request_malformed` for several uses of what can be spent once
  */
 export function leftOfChain(
   held: VerifiedRoot | VerifiedChain,
   wish: LeftWish,
   holder: SignerFacts,
   types: DetailTypes,
+  before: readonly LeftOfChain[],
 ): LeftOfChain {
   const { root, signers } = held.revocable;
   if (root === null || root.consentVersion === null) throw new BehalfError('not_deferrable', { why: 'no user’s root' });
   const extra = wish.scope?.find((name) => !held.scope.includes(name));
   if (extra !== undefined) throw new BehalfError('delegation_scope_widened', { why: 'not left of the scope', extra });
+  const from = held.parent.signingInputS256;
+  const putOff = before.flatMap((chain) => (chain.from === from && chain.details !== null ? [chain.details] : []));
   const details =
     wish.details === ''
       ? (undivided(held.authorizationDetails, types) ?? held.authorizationDetails)
-      : chooseDetails(wish.details, held.authorizationDetails ?? [], types);
+      : chooseDetails(wish.details, held.authorizationDetails ?? [], types, putOff);
   if (wish.uses > 1 && hasSpendable(details, types))
     throw new BehalfError('request_malformed', { member: 'uses', why: 'what can be spent is for one use' });
   return {
+    from,
     scope: wish.scope ?? held.scope,
     details,
     next: nextOf(held.next),

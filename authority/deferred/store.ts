@@ -20,6 +20,8 @@ export interface DeferredStore {
   remove(id: string): void;
   get(id: string): DeferredGrant | null;
   ofReference(reference: string): DeferredGrant | null;
+  /** All that were made of one request, ended or not, oldest first. */
+  ofTxn(txn: string): DeferredGrant[];
   /** Newest first. */
   list(owner: DeferredOwner, alsoEnded: boolean): DeferredGrant[];
   /** Those that stand. */
@@ -53,6 +55,7 @@ export function createDeferredStore({ sql }: Database): DeferredStore {
   const removeOne = sql.prepare('DELETE FROM deferred WHERE id = ?');
   const selectOne = sql.prepare(`SELECT ${COLUMNS} FROM deferred WHERE id = ?`);
   const selectByHash = sql.prepare(`SELECT ${COLUMNS} FROM deferred WHERE reference_hash = ?`);
+  const selectByTxn = sql.prepare(`SELECT ${COLUMNS} FROM deferred WHERE txn = ? ORDER BY rowid`);
   const listBy = (column: string) =>
     sql.prepare(
       `SELECT ${COLUMNS} FROM deferred WHERE ${column} = ? AND (? OR state = 'standing') ORDER BY made_s DESC LIMIT ${MAX_LISTED}`,
@@ -105,6 +108,7 @@ export function createDeferredStore({ sql }: Database): DeferredStore {
     remove: (id) => void removeOne.run(id),
     get: (id) => one(selectOne.get(id)),
     ofReference: (reference) => one(selectByHash.get(hashOf(reference))),
+    ofTxn: (txn) => selectByTxn.all(txn).map(parseRow),
     list(owner, alsoEnded) {
       const ended = alsoEnded ? 1 : 0;
       if ('holder' in owner) return ofHolder.all(owner.holder, ended).map(parseRow);

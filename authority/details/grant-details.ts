@@ -85,29 +85,28 @@ export function createGrantDetails({ database: { sql }, types }: GrantDetailDeps
       const known = types();
       const held = granted(grantId);
       const { taken, places } = choose(wishes, held, known);
-      for (const [i, place] of places.entries()) {
-        const size = quantityOf(taken[i] as AuthorizationDetail, known)?.value ?? 0n;
-        const before = held[place] as Granted;
-        if (size > 0n) spend.run(String(before.spent + size), grantId, before.place);
-      }
+      for (const { place, spent } of without(held, { taken, places }, known))
+        if (spent !== held[place]?.spent) spend.run(String(spent), grantId, place);
       return taken;
     },
   };
 }
 
 /**
- * What is asked of details that are held whole, with the meaning of `GrantDetails.reserve`.
- * @throws {BehalfError} `details_unsupported`, `delegation_scope_widened`
+ * What is asked of details that are held, with the meaning of `GrantDetails.reserve`; `before`: what was given of them already.
+ * @throws {BehalfError} `details_unsupported`, `delegation_scope_widened`, `details_exhausted`
  */
 export function chooseDetails(
   asked: string,
   held: readonly AuthorizationDetail[],
   types: DetailTypes,
+  before: readonly (readonly AuthorizationDetail[])[] = [],
 ): readonly AuthorizationDetail[] {
   const wishes = parseDetailsText(asked);
   if (wishes === null) throw unsupported('not a JSON array of objects with a `type`');
-  const unspent = held.map((entry, place) => ({ place, entry, spent: 0n }));
-  return choose(wishes, unspent, types).taken;
+  let left: readonly Granted[] = held.map((entry, place) => ({ place, entry, spent: 0n }));
+  for (const given of before) left = without(left, choose(given, left, types), types);
+  return choose(wishes, left, types).taken;
 }
 
 interface Choice {
@@ -134,6 +133,15 @@ function choose(wishes: readonly AuthorizationDetail[], held: readonly Granted[]
   const places = matchDetails(taken.length, held.length, isLeft);
   if (places === null) throw new BehalfError('details_exhausted', { member: 'authorization_details' });
   return { taken, places };
+}
+
+/** What is left after a choice. */
+function without(held: readonly Granted[], { taken, places }: Choice, types: DetailTypes): readonly Granted[] {
+  return held.map((granted, p) => {
+    const i = places.indexOf(p);
+    const size = i === -1 ? 0n : (quantityOf(taken[i] as AuthorizationDetail, types)?.value ?? 0n);
+    return size === 0n ? granted : { ...granted, spent: granted.spent + size };
+  });
 }
 
 function isBare(entry: AuthorizationDetail): boolean {
