@@ -136,21 +136,10 @@ test('a token of the other provider comes in, and its withdrawn consent stops it
     return hops.find(({ side, personal }) => side === 'SIDE_ENTRY' && personal?.subject === subjectOf(first)) ?? null;
   });
   expect(hop.personal).toMatchObject({ clientId: 'portal', purpose: 'staff portal' });
-  const { authority } = running.mesh.file;
-  const { connectService } = await import('../identity/mtls/index.ts');
-  const { consents } = await import('../proto/behalf/authority/v1/authority.ts');
-  const { pino } = await import('pino');
-  const operator = connectService(consents, {
-    address: authority!.address,
-    identity: running.mesh.operator,
-    expect: authority!.id,
-    log: pino({ level: 'silent' }),
-  });
-  const { consents: listed } = await operator.listConsents({ account: '' });
+  const { consents: listed } = await running.consents.listConsents({ account: '' });
   const consent = listed.find(({ subject }) => subject === subjectOf(first));
   expect(consent).toMatchObject({ clientId: 'portal', state: 'active', scopes: ['notes:read'] });
-  await operator.revokeConsent({ id: consent?.id ?? '', reason: 'left' });
-  operator.close();
+  await running.consents.revokeConsent({ id: consent?.id ?? '', reason: 'left' });
   const refused = await eventually(async () => {
     const answer = await curl(front(), headers);
     return answer.status === 200 ? null : answer;

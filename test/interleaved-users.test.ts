@@ -1,12 +1,9 @@
 /** Many users at once through services that sleep for random times: no call ever runs on another user's authority. */
 import { fileURLToPath } from 'node:url';
-import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { obtainTokens } from '../authority/headless/index.ts';
 import { makeDemo } from '../cli/story/demo-plan.ts';
 import { DEMO_SCOPES } from '../demo/index.ts';
-import { connectService } from '../identity/mtls/index.ts';
-import { consents } from '../proto/behalf/authority/v1/authority.ts';
 import { startClient } from './mesh/ledger.ts';
 import { runMesh } from './mesh/running-mesh.ts';
 
@@ -48,12 +45,6 @@ async function echoedUsers(nodeArgs: (child: string) => readonly string[] = () =
     { nodeArgs },
   );
   const { authority } = running.mesh.file;
-  const operator = connectService(consents, {
-    address: authority!.address,
-    identity: running.mesh.operator,
-    expect: authority!.id,
-    log: pino({ level: 'silent' }),
-  });
   try {
     const tokens: string[] = [];
     const bodies: string[] = [];
@@ -68,7 +59,7 @@ async function echoedUsers(nodeArgs: (child: string) => readonly string[] = () =
         purpose: 'interleave',
         durationS: 3600,
       });
-      const { subject } = await operator.lookUpSubject({ account });
+      const { subject } = await running.consents.lookUpSubject({ account });
       tokens.push(accessToken);
       bodies.push(JSON.stringify({ user: subject }));
     }
@@ -83,7 +74,6 @@ async function echoedUsers(nodeArgs: (child: string) => readonly string[] = () =
     expect(ledger.filter(({ status }) => status !== 200)).toEqual([]);
     return ledger.map(({ body }) => JSON.parse(body) as Echo);
   } finally {
-    operator.close();
     await running.stop();
   }
 }

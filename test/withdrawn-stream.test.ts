@@ -1,27 +1,17 @@
 /** A withdrawal reaches what is running: the stream is cut, and both sides of its hop say why. */
 import { request } from 'node:http';
-import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { connectService } from '../identity/mtls/index.ts';
-import { consents } from '../proto/behalf/authority/v1/authority.ts';
 import { eventually, runMesh } from './mesh/running-mesh.ts';
 import { twoServices } from './mesh/two-services.ts';
 
 test('withdrawing consent ends a response that is streaming, never cleanly, with its code on record', async () => {
   const running = await runMesh((dir) => twoServices(dir, { accounts: { ada: 'correct horse' } }));
-  const { authority } = running.mesh.file;
-  const operator = connectService(consents, {
-    address: authority!.address,
-    identity: running.mesh.operator,
-    expect: authority!.id,
-    log: pino({ level: 'silent' }),
-  });
   try {
     const { accessToken, consentId } = await running.signIn('ada', 'correct horse');
     const stream = openStream(`${running.service('front').entry}/stream`, accessToken);
     await stream.flowing;
     const askedMs = performance.now();
-    await operator.revokeConsent({ id: consentId, reason: 'test' });
+    await running.consents.revokeConsent({ id: consentId, reason: 'test' });
     const answeredMs = performance.now();
     const end = await stream.ended;
     process.stderr.write(
@@ -40,7 +30,6 @@ test('withdrawing consent ends a response that is streaming, never cleanly, with
     });
     expect(again.ok).toBe(false);
   } finally {
-    operator.close();
     await running.stop();
   }
 }, 120_000);

@@ -8,8 +8,10 @@ import { type ObtainedTokens, obtainTokens } from '../../authority/headless/inde
 import type { MeshPlan } from '../../cli/mesh/plan.ts';
 import { type Mesh, startMesh } from '../../cli/mesh/start-mesh.ts';
 import { type StateDir, takeStateDir } from '../../cli/mesh/state-dir.ts';
+import { parseSpiffeId } from '../../identity/index.ts';
 import { connectService, type ServiceClient } from '../../identity/mtls/index.ts';
 import { type AuditQuery, auditQuery, type Event, type LoggedEvent } from '../../proto/behalf/audit/v1/audit.ts';
+import { type Consents, consents } from '../../proto/behalf/authority/v1/authority.ts';
 import { CLIENT, SCOPES } from './two-services.ts';
 
 export interface RecordedEvent {
@@ -21,6 +23,8 @@ export interface RunningMesh {
   readonly mesh: Mesh;
   readonly dir: StateDir;
   readonly query: ServiceClient<AuditQuery>;
+  /** The authority's, as the operator asks it. */
+  readonly consents: ServiceClient<Consents>;
   /** A service of the plan, as `mesh.json` shows it. */
   service(name: string): Mesh['file']['services'][number];
   signIn(account: string, password: string, details?: readonly object[]): Promise<ObtainedTokens>;
@@ -45,17 +49,21 @@ export async function runMesh(
     throw error;
   }
   const { collector, authority, services } = mesh.file;
-  const query = connectService(auditQuery, {
-    address: collector.address,
+  if (authority === null) throw new Error('a mesh without authority');
+  const asOperator = ({ address, id }: { readonly address: string; readonly id: string }) => ({
+    address,
     identity: mesh.operator,
-    expect: collector.id,
+    expect: parseSpiffeId(id),
     log,
   });
+  const query = connectService(auditQuery, asOperator(collector));
+  const operator = connectService(consents, asOperator(authority));
 
   return {
     mesh,
     dir,
     query,
+    consents: operator,
     service(name) {
       const found = services.find((one) => one.name === name);
       if (found === undefined) throw new Error(`no service ${name}`);
@@ -63,7 +71,7 @@ export async function runMesh(
     },
     signIn: (account, password, details = []) =>
       obtainTokens({
-        issuer: authority!.issuer,
+        issuer: authority.issuer,
         clientId: CLIENT.id,
         redirectUri: CLIENT.redirectUri,
         account,
@@ -77,6 +85,7 @@ export async function runMesh(
     events: (kind) => pages((fromIndex) => query.listEvents({ kind, fromIndex, limit: 10_000 })),
     async stop() {
       query.close();
+      operator.close();
       await mesh.stop();
       rmSync(folder, { recursive: true, force: true });
     },

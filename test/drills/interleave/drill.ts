@@ -9,9 +9,6 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { pino } from 'pino';
-import { connectService } from '../../../identity/mtls/index.ts';
-import { consents } from '../../../proto/behalf/authority/v1/authority.ts';
 import { type RunningMesh, runMesh } from '../../mesh/running-mesh.ts';
 import { PEER_NAMES, type PeerName, readyPeers } from '../../peers/peers.ts';
 import type { InterleaveLine, InterleaveOrders } from './ledger-line.ts';
@@ -90,22 +87,11 @@ async function signInAll(
   running: RunningMesh,
   accounts: Readonly<Record<string, string>>,
 ): Promise<{ tokens: string[]; subjects: string[] }> {
-  const { authority } = running.mesh.file;
-  const operator = connectService(consents, {
-    address: authority!.address,
-    identity: running.mesh.operator,
-    expect: authority!.id,
-    log: pino({ level: 'silent' }),
-  });
   const tokens: string[] = [];
   const subjects: string[] = [];
-  try {
-    for (const [account, password] of Object.entries(accounts)) {
-      tokens.push((await running.signIn(account, password)).accessToken);
-      subjects.push((await operator.lookUpSubject({ account })).subject);
-    }
-  } finally {
-    operator.close();
+  for (const [account, password] of Object.entries(accounts)) {
+    tokens.push((await running.signIn(account, password)).accessToken);
+    subjects.push((await running.consents.lookUpSubject({ account })).subject);
   }
   return { tokens, subjects };
 }

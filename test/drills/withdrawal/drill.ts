@@ -5,10 +5,7 @@
  * cut off from the collector. Each run is one JSON line, then the distribution, then the result (`docs/withdrawal.md`).
  */
 import { parseArgs } from 'node:util';
-import { pino } from 'pino';
-import { connectService, type ServiceClient } from '../../../identity/mtls/index.ts';
-import { type Consents, consents } from '../../../proto/behalf/authority/v1/authority.ts';
-import { type RunningMesh, runMesh } from '../../mesh/running-mesh.ts';
+import { runMesh } from '../../mesh/running-mesh.ts';
 import { type CutOffResult, MAX_STALENESS_S, measureCutOff } from './cut-off.ts';
 import { startFrozenProxy } from './frozen-proxy.ts';
 import { measure, type RunOptions, type RunResult, type Sessions, WITHIN_MS } from './measure.ts';
@@ -44,17 +41,15 @@ async function runConnected(options: DrillOptions, say: (line: object) => void):
   const users = newUsers();
   const { nodeArgs = () => [] } = options;
   const running = await runMesh((dir) => threeHops(dir, users), { nodeArgs });
-  const operator = operatorOf(running);
   const sessions: Sessions = [];
   const results: RunResult[] = [];
   try {
     for (let run = 0; run < options.runs; run += 1) {
-      const result = await measure(running, operator, { users, sessions, who: run % users.length }, options);
+      const result = await measure(running, running.consents, { users, sessions, who: run % users.length }, options);
       results.push(result);
       say({ scenario: 'connected', run: run + 1, ...result });
     }
   } finally {
-    operator.close();
     await running.stop();
   }
   const figures = ['askedToLastMs', 'answeredToLastMs', 'recordedToLastMs'] as const;
@@ -71,15 +66,18 @@ async function runCutOff(options: DrillOptions, say: (line: object) => void): Pr
   try {
     const plan = { maxStalenessS: MAX_STALENESS_S, frontReaches: proxy.leadTo };
     const running = await runMesh((dir) => threeHops(dir, users, plan), { nodeArgs });
-    const operator = operatorOf(running);
     try {
       for (let run = 0; run < options.cutOffRuns; run += 1) {
-        const result = await measureCutOff(running, operator, { users, who: run % users.length, proxy }, options);
+        const result = await measureCutOff(
+          running,
+          running.consents,
+          { users, who: run % users.length, proxy },
+          options,
+        );
         results.push(result);
         say({ scenario: 'cut off', run: run + 1, ...result });
       }
     } finally {
-      operator.close();
       await running.stop();
     }
   } finally {
@@ -89,16 +87,6 @@ async function runCutOff(options: DrillOptions, say: (line: object) => void): Pr
   const distribution = distributionOf(results, figures);
   say({ scenario: 'cut off', distribution, limitMs: MAX_STALENESS_S * 1_000, runs: results.length });
   return results;
-}
-
-function operatorOf({ mesh }: RunningMesh): ServiceClient<Consents> {
-  const { authority } = mesh.file;
-  return connectService(consents, {
-    address: authority!.address,
-    identity: mesh.operator,
-    expect: authority!.id,
-    log: pino({ level: 'silent' }),
-  });
 }
 
 /** Of each figure the least, middle, 90 % and greatest. */
