@@ -14,6 +14,12 @@ const SOME = [
   'stolen-chain-from-a-workload-that-may-call-back',
   'root-presented-bare',
   'access-token-traded-for-a-fresh-root-by-middle',
+  'trace-id-of-two-requests',
+  'certificate-bound-token-from-another-client',
+  'exit-of-another-workload',
+  'websocket-with-a-stolen-handle',
+  'patched-sidecar-signs-two-siblings-that-overspend',
+  'deferred-reference-stolen-by-another-workload',
 ];
 
 test('what an attacker tries is refused with its code, and succeeds with exactly that check off', async () => {

@@ -6,6 +6,7 @@
 import { parseArgs } from 'node:util';
 import type { StateDir } from '../../../cli/mesh/state-dir.ts';
 import { type RunningMesh, runMesh } from '../../mesh/running-mesh.ts';
+import { startBeyond } from './attacker/beyond.ts';
 import { type Scene, setScene } from './attacker/scene.ts';
 import { type Attempt, REACHED, type Tried } from './attempt.ts';
 import { ALL_ATTEMPTS } from './attempts/index.ts';
@@ -92,13 +93,14 @@ async function outcome(attempt: Attempt, scene: Scene): Promise<string> {
 
 /** A mesh whose `middle` is compromised; with `switchable` the checks of all its processes can be switched off. */
 async function withMesh(switchable: boolean, use: (scene: Scene, switchFile: string) => Promise<void>): Promise<void> {
+  const beyond = await startBeyond();
   let files = { switchFile: '', capture: '' };
   const plan = (dir: StateDir): ReturnType<typeof breachMesh> => {
     files = {
       switchFile: dir.write('breach/switch.json', JSON.stringify(ALL_ON)),
       capture: dir.file('breach', 'captured'),
     };
-    return breachMesh(dir);
+    return breachMesh(dir, beyond);
   };
   const nodeArgs = (child: string): readonly string[] => {
     const isPart = child.endsWith(' sidecar') || ['ca', 'authority', 'collector'].includes(child);
@@ -107,14 +109,16 @@ async function withMesh(switchable: boolean, use: (scene: Scene, switchFile: str
       capture: child === 'middle sidecar' ? files.capture : null,
     });
   };
-  const running: RunningMesh = await runMesh(plan, { nodeArgs });
+  let running: RunningMesh | null = null;
   let scene: Scene | null = null;
   try {
-    scene = await setScene(running, files.capture);
+    running = await runMesh(plan, { nodeArgs });
+    scene = await setScene(running, beyond, files.capture);
     await use(scene, files.switchFile);
   } finally {
     await scene?.close();
-    await running.stop();
+    await running?.stop();
+    await beyond.close();
   }
 }
 

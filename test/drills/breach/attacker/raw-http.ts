@@ -74,3 +74,48 @@ function parseAnswer(text: string): RawAnswer {
   }
   return { status: Number(first.split(' ')[1] ?? 0), headers, body: text.slice(end + 4) };
 }
+
+/** A connection that stays open: what was said on it, once that is enough or there is no more. */
+export interface RawTalk {
+  until(enough: (said: string) => boolean, withinMs?: number): Promise<string>;
+  isOpen(): boolean;
+  close(): void;
+}
+
+/** Opens one to a plain port and sends `text`. */
+export function talkRaw(address: string, text: string): RawTalk {
+  const at = address.lastIndexOf(':');
+  const socket = connectTcp({ host: address.slice(0, at), port: Number(address.slice(at + 1)) }, () => {
+    socket.write(text, 'latin1');
+  });
+  let said = '';
+  let open = true;
+  let changed = (): void => undefined;
+  socket.on('data', (chunk: Buffer) => {
+    said += chunk.toString('latin1');
+    if (said.length > MAX_ANSWER_BYTES) socket.destroy();
+    changed();
+  });
+  socket.on('error', () => undefined); // 'close' follows
+  socket.on('close', () => {
+    open = false;
+    changed();
+  });
+  return {
+    until: (enough, withinMs = TIMEOUT_MS) =>
+      new Promise((resolve) => {
+        const timer = setTimeout(() => done(), withinMs);
+        const done = (): void => {
+          clearTimeout(timer);
+          changed = () => undefined;
+          resolve(said);
+        };
+        changed = () => {
+          if (!open || enough(said)) done();
+        };
+        changed();
+      }),
+    isOpen: () => open,
+    close: () => void socket.destroy(),
+  };
+}

@@ -18,6 +18,7 @@ import { foreignCertificate } from '../../../mesh/foreign-ca.ts';
 import type { RunningMesh } from '../../../mesh/running-mesh.ts';
 import { workload } from '../../../mesh/two-services.ts';
 import { USERS, type User } from '../breach-mesh.ts';
+import type { Beyond } from './beyond.ts';
 import { bare, extend, type Fields, linksOf, partOf } from './forge.ts';
 import { outcomeOf, type RawAnswer, type RawRequest, sendRaw } from './raw-http.ts';
 
@@ -28,6 +29,7 @@ const log = pino({ level: 'silent' });
 
 export interface Scene {
   readonly running: RunningMesh;
+  readonly beyond: Beyond;
   /** The compromised workload, from the files beside its sidecar. */
   readonly middle: OwnIdentity;
   readonly mallory: OwnIdentity;
@@ -38,10 +40,16 @@ export interface Scene {
   captured(user?: User): Promise<Fields>;
   /** The same, rightly handed on to `back`. */
   handedOn(user?: User): Promise<Fields>;
-  /** A chain that the entry workload `probe` made for itself of a user's token. */
+  /** A chain that the entry workload `probe` made for itself of a user's token; for `back` unless the claims say otherwise. */
   ofProbe(claims?: Readonly<Record<string, unknown>>, user?: User): Promise<Fields>;
   /** A user's request at the entry. */
   enter(path: string, user: User, lines?: readonly string[]): Promise<RawAnswer>;
+  /** The same at the entry of `desk`, with a token or other lines, and a client's certificate if any. */
+  enterDesk(
+    path: string,
+    lines: readonly string[],
+    as?: { readonly key: string; readonly cert: string },
+  ): Promise<RawAnswer>;
   /** One request at the mTLS port of `victim`. */
   present(fields: Partial<Fields>, options: PresentOptions): Promise<string>;
   send(request: RawRequest): Promise<RawAnswer>;
@@ -74,7 +82,7 @@ export interface PresentOptions {
   readonly trailers?: readonly string[];
 }
 
-export async function setScene(running: RunningMesh, captureFile: string): Promise<Scene> {
+export async function setScene(running: RunningMesh, beyond: Beyond, captureFile: string): Promise<Scene> {
   const [ada, bob, cyd] = await Promise.all(
     (['ada', 'bob', 'cyd'] as const).map(async (user) => (await running.signIn(user, USERS[user])).accessToken),
   );
@@ -106,6 +114,7 @@ export async function setScene(running: RunningMesh, captureFile: string): Promi
   const first = extend(await captured(), middle.current(), workload('back'));
   return {
     running,
+    beyond,
     middle,
     mallory,
     probe,
@@ -118,6 +127,10 @@ export async function setScene(running: RunningMesh, captureFile: string): Promi
       return extend(bare(root.parent.txnToken), probe.current(), workload('back'), claims);
     },
     enter,
+    enterDesk: (path, lines, as) => {
+      const address = addressOf(running.service('desk').entry);
+      return sendRaw({ address, host: address, tls: as ?? null, path, lines });
+    },
     async present(fields, { as, to = 'back', path = '/notes', hop = nextHop(), lines = [], trailers }) {
       const own = Object.entries(fields).map(([name, value]) => `${name}: ${value}`);
       return outcomeOf(
@@ -192,7 +205,7 @@ function capturedLines(file: string): string[] {
 }
 
 /** What an app of the attacker's saw in a header field. */
-function leaked({ status, body }: RawAnswer, name: string): string {
+export function leaked({ status, body }: RawAnswer, name: string): string {
   const fields = status === 200 ? (JSON.parse(/\{.*\}/s.exec(body)?.[0] ?? '{}') as { fields?: string[] }).fields : [];
   const at = fields?.findIndex((field, i) => i % 2 === 0 && field.toLowerCase() === name) ?? -1;
   if (at < 0) throw new Error(`no ${name}: ${status} ${body.slice(0, 200)}`);

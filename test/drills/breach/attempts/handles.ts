@@ -12,7 +12,7 @@ const LINGER_MS = 11_000;
 const OTHER_UID = 65_534;
 
 /** A call at a local port of a sidecar, as its own app would make it. */
-async function atLocalPort(
+export async function atLocalPort(
   scene: Scene,
   service: string,
   peer: string,
@@ -108,7 +108,7 @@ export const handleAttempts: readonly Attempt[] = [
       asOtherUser(
         addressOf(scene.running.service('front').peers['middle'] ?? null),
         '/stop',
-        await scene.handle('ada'),
+        `Delegation-Context: ${await scene.handle('ada')}`,
       ),
   },
   {
@@ -118,7 +118,11 @@ export const handleAttempts: readonly Attempt[] = [
     off: ['uid'],
     impossible: () => (process.getuid?.() === 0 ? null : 'a process of another user needs root'),
     run: async (scene) =>
-      asOtherUser(addressOf(scene.running.service('front').localApi), '/delegation', await scene.handle('ada')),
+      asOtherUser(
+        addressOf(scene.running.service('front').localApi),
+        '/delegation',
+        `Delegation-Context: ${await scene.handle('ada')}`,
+      ),
   },
   {
     name: 'handle-long-after-its-request',
@@ -221,9 +225,9 @@ export const handleAttempts: readonly Attempt[] = [
 ];
 
 /** As a process of another user on this machine sees it. */
-function asOtherUser(address: string, path: string, handle: string): Promise<string> {
+export function asOtherUser(address: string, path: string, line: string): Promise<string> {
   const code = `
-    const lines = ['GET ${path} HTTP/1.1', 'Host: x', 'Connection: close', 'Delegation-Context: ${handle}', '', ''];
+    const lines = ['GET ${path} HTTP/1.1', 'Host: x', 'Connection: close', '${line}', '', ''];
     const at = '${address}'.lastIndexOf(':');
     const socket = require('node:net').connect(Number('${address}'.slice(at + 1)), '${address}'.slice(0, at));
     socket.on('error', () => undefined);

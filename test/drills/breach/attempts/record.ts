@@ -11,7 +11,7 @@ import type { Scene } from '../attacker/scene.ts';
 import { type Attempt, REACHED } from '../attempt.ts';
 
 const HAS = 'middle’s sidecar';
-const SOON_MS = 8_000;
+export const SOON_MS = 8_000;
 /** The other side may be late for 30 s. */
 const OVERDUE_MS = 45_000;
 const ACKNOWLEDGED_MS = 10_000;
@@ -44,7 +44,7 @@ async function report({ running, middle, log }: Scene, { hops, firstSeq = 1 }: L
 }
 
 /** Whether the record has such a finding about the hop, or about the reporter. */
-async function found({ running }: Scene, kind: FindingKind, about: string, withinMs: number): Promise<string> {
+export async function found({ running }: Scene, kind: FindingKind, about: string, withinMs: number): Promise<string> {
   for (const until = Date.now() + withinMs; Date.now() < until; await sleep(200)) {
     const { findings } = await running.query.listFindings({ openOnly: false, limit: 10_000, afterId: 0 });
     if (findings.some((finding) => finding.kind === kind && finding.key.includes(about))) return kind;

@@ -3,6 +3,8 @@
  * unless the switch names it.
  */
 
+import { OUTSIDE_REPLACEMENTS } from './replacements-outside.ts';
+
 /** The module in which a compromised sidecar writes down what it receives. */
 export const CAPTURING = 'sidecar/call/carried.ts';
 
@@ -28,6 +30,7 @@ ${REPLACEMENTS[target] ?? ''}`;
 }
 
 export const REPLACEMENTS: Readonly<Record<string, string>> = {
+  ...OUTSIDE_REPLACEMENTS,
   'delegation/chain/structure.ts': `
 export const checkLastAudience = unless('audience', real.checkLastAudience);
 export const checkPresenter = unless('presenter', real.checkPresenter);
@@ -196,6 +199,7 @@ export function createContextTable(...given) {
     resolve(headers) {
       if (off('handle')) return { inbound: latest, carrier: 'context' };
       if (off('trace') && headers.includes('traceparent')) return { inbound: latest, carrier: 'traceparent' };
+      if (off('one-request')) return table.resolve(['traceparent', headers[headers.indexOf('traceparent') + 1]]);
       if (off('ambiguous')) return { inbound: table.resolveHandle(first(headers)), carrier: 'context' };
       return table.resolve(headers);
     },
@@ -207,6 +211,10 @@ export function createContextTable(...given) {
 let lastToken = '';
 export function judgeEntry(env, head, ...rest) {
   const at = head.headers.indexOf('authorization');
+  if (off('credential-on-public')) {
+    const none = head.headers.filter((_, i) => head.headers[i & ~1] !== 'authorization');
+    return real.judgeEntry(env, { ...head, headers: none }, ...rest);
+  }
   if (at >= 0) lastToken = head.headers[at + 1];
   if (!off('credential')) return real.judgeEntry(env, head, ...rest);
   const others = head.headers.filter((_, i) => head.headers[i & ~1] !== 'authorization');
@@ -249,6 +257,7 @@ export function createRoots(...given) {
 export const isMeshHeader = (name) => !off('strip') && real.isMeshHeader(name);
 export const stripRouteOverrides = (headers) => (off('route-override') ? headers : real.stripRouteOverrides(headers));
 export function stripMeshHeaders(headers) {
+  if (off('strip-own')) return [...headers];
   if (!off('strip')) return real.stripMeshHeaders(headers);
   const isKept = (name) => !real.isMeshHeader(name) || headers[headers.indexOf(name) + 1].includes('forged');
   return headers.filter((_, i) => isKept(headers[i & ~1]));
@@ -317,6 +326,7 @@ export function createFindings(...given) {
     foreignSide: unless('foreign-side', findings.foreignSide),
     disagreement: unless('disagreement', findings.disagreement),
     otherChain: unless('other-chain', findings.otherChain),
+    overspent: unless('overspent', findings.overspent),
     sweep: (nowUs) => (off('one-sided') ? { found: 0, resolved: 0 } : findings.sweep(nowUs)),
   };
 }

@@ -1,7 +1,7 @@
 /**
  * A service whose code the attacker has: it hands the next one what it was handed, and what it should keep to itself it gives
- * away. `/leak` answers with all header fields that it got, its handle among them; where `STOPS` is set `/stop` answers
- * without a further call;
+ * away. `/leak`, `/pay/leak` and `/open` answer with all header fields that it got, its handle among them; where `STOPS` is set
+ * `/stop` answers without a further call;
  * any other path goes on to `NEXT_URL` with the handle, or with what the client wrote in `x-send` (JSON pairs of header fields).
  */
 import { createServer, type IncomingMessage, request } from 'node:http';
@@ -10,7 +10,11 @@ import { pipeline } from 'node:stream';
 const { PORT, NEXT_URL, STOPS } = process.env;
 
 createServer((incoming, answer) => {
-  if (incoming.url === '/leak' || (incoming.url === '/stop' && STOPS !== undefined)) {
+  if (
+    incoming.url?.endsWith('/leak') === true ||
+    incoming.url === '/open' ||
+    (incoming.url === '/stop' && STOPS !== undefined)
+  ) {
     incoming.resume();
     answer.writeHead(200, { 'Content-Type': 'application/json' });
     answer.end(JSON.stringify({ fields: [...incoming.rawHeaders] }));
