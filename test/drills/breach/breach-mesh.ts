@@ -14,7 +14,7 @@ import { BANK_NAME, type Beyond } from './attacker/beyond.ts';
 export const USERS = { ada: 'correct horse', bob: 'battery staple', cyd: 'some other words' } as const;
 export type User = keyof typeof USERS;
 
-export const BANK_AUDIENCE = `https://${BANK_NAME}`;
+const BANK_AUDIENCE = `https://${BANK_NAME}`;
 
 const policyOf = ({ named, bank, plain }: Beyond): string => `
 trustDomain: ${TEST_DOMAIN}
