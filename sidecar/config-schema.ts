@@ -26,7 +26,7 @@ export const SIDECAR_SCHEMA = {
     service: spiffeId('SPIFFE ID of the service that this sidecar stands for; the CA must issue exactly this one.'),
     collectorAddress: address('gRPC address of the collector: policy, live state and the record.'),
     authorityAddress: address(
-      'gRPC address of the authority; needed for an entry listener and for calls on own authority.',
+      'gRPC address of the authority; needed for an entry listener, calls on own authority, tokens for exits, and work that is put off or taken up.',
     ),
     authorityId: spiffeId(
       'SPIFFE ID that the authority must prove; by default `/behalf/authority` of the own trust domain.',
@@ -114,7 +114,8 @@ export const SIDECAR_SCHEMA = {
     },
     entry: {
       type: 'object',
-      description: 'The listener for requests from outside the mesh, which bring a user’s access token.',
+      description:
+        'The listener for requests from outside the mesh. They bring an access token (bearer, DPoP or bound to a client certificate; of the authority or of an issuer that it accepts) or a reference of deferred work; public routes need none.',
       additionalProperties: false,
       required: ['listen'],
       properties: {
@@ -205,6 +206,14 @@ export const SIDECAR_SCHEMA = {
           type: 'boolean',
           description:
             'Also by the trace id of `traceparent`, where `Delegation-Context` and `baggage` are not passed on. The weakest way: off unless switched on, and policy may forbid it.',
+        },
+        lingerMs: {
+          type: 'integer',
+          minimum: 1_000,
+          maximum: 60_000,
+          default: 10_000,
+          description:
+            'How long, in ms after its response ended, a request’s context still serves calls for it, unless its delegation ends before.',
         },
       },
     },

@@ -18,6 +18,7 @@ const CONFIG: SidecarConfig = {
   peers: [{ name: 'payments', id: 'spiffe://shop.example/payments', listen: '127.0.0.1:0', endpoints: ['[::1]:8443'] }],
   entry: { listen: '0.0.0.0:8080', forward: 'payments', refusals: 'hidden', realm: 'shop' },
   audit: { durability: 'strict' },
+  context: { traceId: true, lingerMs: 1_000 },
   timeouts: { connectMs: 100 },
 };
 
@@ -45,6 +46,8 @@ test('values of another form are not valid', () => {
     { entry: { listen: ':1', realm: 'a"b' } },
     { timeouts: { connectMs: 0 } },
     { allowedUid: -1 },
+    { context: { lingerMs: 999 } },
+    { context: { lingerMs: 60_001 } },
   ]) {
     expect(validate({ ...CONFIG, ...wrong }), JSON.stringify(wrong)).toBe(false);
   }

@@ -87,7 +87,7 @@ export interface SidecarConfig extends IdentityConfig {
   readonly exits?: readonly ExitConfig[];
   readonly entry?: EntryConfig;
   readonly audit?: { readonly durability?: 'normal' | 'strict'; readonly maxSpoolBytes?: number };
-  readonly context?: { readonly traceId?: boolean };
+  readonly context?: { readonly traceId?: boolean; readonly lingerMs?: number };
   readonly allowedUid?: number;
   readonly workloadApi?: { readonly socket: string };
   readonly timeouts?: { readonly connectMs?: number; readonly requestMs?: number };

@@ -89,6 +89,7 @@ export function startFullMode({
     random,
     now: nowS,
     ...(config.context?.traceId === true ? { traceIds: {} } : {}),
+    ...(config.context?.lingerMs === undefined ? {} : { lingerMs: config.context.lingerMs }),
   });
   const settings = () => state.snapshot()?.snapshot.settings ?? null;
   const { roots, exitTokens, deferrals, closeRoots } = openRoots();

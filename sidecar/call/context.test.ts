@@ -136,6 +136,16 @@ test('a handle lingers ten seconds after its response ended, then is context_unk
   expect(codeThrown(() => contexts.resolveHandle(handle))).toBe('context_unknown');
 });
 
+test('a handle lingers for as long as is configured', () => {
+  const contexts = table({ lingerMs: 60_000 });
+  const handle = contexts.open(inbound('u:alice', null, clock.s + 300));
+  contexts.ended(handle);
+  clock.ms += 59_999;
+  expect(codeThrown(() => contexts.resolveHandle(handle))).toBeNull();
+  clock.ms += 1;
+  expect(codeThrown(() => contexts.resolveHandle(handle))).toBe('context_unknown');
+});
+
 test('a handle ends with its delegation, without grace: delegation_expired', () => {
   const contexts = table();
   const handle = contexts.open(inbound('u:alice', null, clock.s + 10));
