@@ -1,8 +1,8 @@
 /**
- * The runtime hook: `node --import behalf/propagate app.js`. It copies the `Delegation-Context` header of each inbound
- * request onto the requests that the app makes while it works for it, so that the app needs no change (WIRE section 5). It
- * judges nothing and sees no token; a header that the app sets itself stays, and only calls to the sidecar's ports (`BEHALF_PORTS`) get
- * one.
+ * The runtime hook: `node --import @behalf/propagate app.js` (within this checkout `behalf/propagate`). It copies the
+ * `Delegation-Context` header of each inbound request onto the requests that the app makes while it works for it, so that the app
+ * needs no change (WIRE section 5). It judges nothing and sees no token; a header that the app sets itself stays, and only calls to
+ * the sidecar's ports (`BEHALF_PORTS`) get one.
  */
 import { detachConnections, warnWithoutPorts } from './context.ts';
 import { readInboundContexts } from './inbound.ts';

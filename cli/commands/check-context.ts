@@ -20,7 +20,7 @@ export const command = defineCommand({
     'to make at least one HTTP/1.1 call for each. Needs no mesh and contacts loopback only.',
     'Exit 0 where a sidecar would find the right request for every call, 1 where not, 2 for wrong use.',
     '',
-    '  behalf check context -- node --import behalf/propagate server.js',
+    '  behalf check context -- node --import @behalf/propagate server.js',
     '  behalf check context --upstream ORDERS_URL --path /cart -- python3 app.py',
   ].join('\n'),
   flags: {
