@@ -152,7 +152,7 @@ export const ERROR_TABLE = {
     431,
     'RESOURCE_EXHAUSTED',
     'The chain is deeper than its depth limit.',
-    'Shorten the call path or raise `max_depth` where the root is granted.',
+    'Shorten the call path, or raise `maxDepth` of the edge that set the limit; where none did it is 8.',
   ),
   delegation_replay_store_full: entry(
     'delegation',
@@ -194,7 +194,7 @@ export const ERROR_TABLE = {
     403,
     'PERMISSION_DENIED',
     'The route wants a stronger sign-in than the user has made.',
-    'Send the user to sign in again with the `acr` in the detail.',
+    'Nothing answers this yet: the code is kept for routes that will ask for a stronger sign-in.',
   ),
   // How a call out of an app finds its delegation (WIRE.md section 5)
   context_ambiguous: entry(
