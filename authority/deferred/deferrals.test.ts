@@ -158,6 +158,19 @@ test('who takes it up may ask for less, also for no scope at all', async () => {
   expect(parseRoot(root.txnToken).claims.scope).toBe('');
 });
 
+test('an entry that asks for no details gets none of what may be spent', async () => {
+  const granted = JSON.stringify([{ type: 'payment', limit: { currency: 'EUR', amount: '50.00' } }]);
+  const detailsOf = async (narrows: boolean, authorizationDetails = '') => {
+    const { reference } = await deferred({ granted, authorizationDetails: granted });
+    const asked = parameters({ subjectToken: reference, narrows, scope: 'orders:read', authorizationDetails });
+    const { txnToken } = await running.authority.exchange(asked, { id: ORDERS, certificateS256: 'c'.repeat(43) });
+    return parseRoot(txnToken).claims.tctx.authorization_details;
+  };
+  expect(await detailsOf(true)).toBeUndefined();
+  expect(await detailsOf(true, '[{"type":"payment"}]')).toEqual(JSON.parse(granted));
+  expect(await detailsOf(false)).toEqual(JSON.parse(granted));
+});
+
 test('what a chain may spend is put off once, in one piece or in several', async () => {
   const pay = (amount: string, creditorName: string) => ({
     type: 'payment',

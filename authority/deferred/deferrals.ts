@@ -142,11 +142,12 @@ export function createDeferrals(deps: DeferralDeps): Deferrals {
       throw new BehalfError(hit.kind === 'consent' ? 'consent_withdrawn' : 'delegation_revoked', { kind: hit.kind });
     const consent = checkConsent(deps, now);
     const { chain, id, holder, txn, account, clientId, grantId, untilS } = now;
-    const isAll = parameters.scope === '' && parameters.narrows !== true;
-    const asked = isAll ? chain.scope : parseScope(parameters.scope);
+    const narrows = parameters.narrows === true;
+    const asked = parameters.scope === '' && !narrows ? chain.scope : parseScope(parameters.scope);
     const scope = chain.scope.filter((name) => consent.scopes.includes(name) && asked.includes(name));
     const wish = parameters.authorizationDetails;
-    const details = wish === '' ? chain.details : chooseDetails(wish, chain.details ?? [], detailTypes);
+    const unasked = narrows ? null : chain.details;
+    const details = wish === '' ? unasked : chooseDetails(wish, chain.details ?? [], detailTypes);
     const next = chain.next === null ? {} : { next: chain.next };
     return database.transaction(() => {
       if (!store.use(id, nowS())) throw new BehalfError('deferred_exhausted', { id });

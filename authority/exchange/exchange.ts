@@ -30,7 +30,7 @@ export interface ExchangeParameters extends PresentedProof {
   readonly subjectToken: string;
   readonly subjectTokenType: string;
   readonly scope: string;
-  /** Of deferred work: whether an empty `scope` asks for none, and not for all that is left. */
+  /** Of deferred work: whether an empty `scope` or empty details ask for none, and not for all that is left. */
   readonly narrows?: boolean;
   readonly authorizationDetails: string;
   readonly purpose: string;
