@@ -2,6 +2,8 @@
  * Work that outlives its request, over a mesh of real processes: a user's request comes in at `front`, `worker` puts it off and answers;
  * later, when nobody's request runs any more, `worker` takes it up and calls `back` in the user's name. And each way in which it must not.
  */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { obtainTokens } from '../authority/headless/index.ts';
@@ -28,15 +30,23 @@ function plan(dir: StateDir): MeshPlan {
     name,
     id: workload(name),
     protocol: 'http1',
-    calls: [next],
+    calls: entry ? [next] : [next, 'front'],
+    ...(entry ? {} : { exits: ['outside'] }),
     ...(entry ? { entry: { refusals: 'code' } } : {}),
-    program: ({ listen, localApi, peers }) => {
+    program: ({ listen, localApi, peers, exits }) => {
       apps[name] = `http://${listen}`;
       const port = listen.slice(listen.lastIndexOf(':') + 1);
       return {
         command: process.execPath,
         args: [QUEUE],
-        environment: { PORT: port, NEXT_URL: peers[next] ?? '', DELEGATION_API: localApi, ROLE: name },
+        environment: {
+          PORT: port,
+          NEXT_URL: peers[next] ?? '',
+          DELEGATION_API: localApi,
+          OUTSIDE_URL: exits['outside'] ?? '',
+          OTHER_URL: peers['front'] ?? '',
+          ROLE: name,
+        },
       };
     },
   });
@@ -45,7 +55,10 @@ function plan(dir: StateDir): MeshPlan {
     ...base,
     policy: {
       ...base.policy,
-      'mesh.yaml': mesh
+      'mesh.yaml': `${mesh}
+exits:
+  outside: { owner: team-test, reason: tests, from: [worker], origin: "http://127.0.0.1:${outsidePort}", plain: true, privateAddresses: true, routes: [{ method: GET, path: /paper, scopes: ["notes:read"] }] }
+`
         .replace(
           'workloads:\n',
           `  worker:
@@ -71,10 +84,23 @@ workloads:
   };
 }
 
+let outsidePort = 0;
+const seenOutside: string[][] = [];
+const outside = createServer((request, response) => {
+  seenOutside.push(request.rawHeaders);
+  response.setHeader('content-type', 'application/json').end('{"paper":true}');
+});
+
 beforeAll(async () => {
+  await new Promise<void>((resolve) => outside.listen(0, '127.0.0.1', resolve));
+  outsidePort = (outside.address() as AddressInfo).port;
   running = await runMesh(plan);
 }, 120_000);
-afterAll(() => running?.stop());
+afterAll(async () => {
+  await running?.stop();
+  outside.closeAllConnections();
+  await new Promise((resolve) => outside.close(resolve));
+});
 
 interface Answered {
   readonly status: number;
@@ -178,6 +204,11 @@ test('a worker finishes a user’s work when the request is long answered, and t
     `It goes on with work that worker put off (${body['id']}), from depth 1 of transaction`,
   );
   expect(shown.stdout).toContain('All signatures and rules hold');
+  const { answer } = await runCli('chain', 'show', later2, '--json', '--dir', running.dir.path);
+  expect(answer).toMatchObject({
+    delegation: { deferred: { ref: body['id'], depth: 1 } },
+    putOff: [{ complete: true, changes: [{ change: 'deferred', id: body['id'] }, { change: 'resumed' }] }],
+  });
 });
 
 test('a use is a root, and each route that wants a fresh one takes another: then it is exhausted', async () => {
@@ -232,6 +263,20 @@ test('at an entry the reference of the entry workload is a credential, and no ot
   expect(await codeOf(enter({ 'Delegation-Deferred': String(others['reference']) }))).toBe('deferred_unknown');
   const both = { Authorization: `Bearer ${accessToken}`, 'Delegation-Deferred': String(own.body['reference']) };
   expect(await codeOf(enter(both))).toBe('entry_ambiguous');
+});
+
+test('a call that could not be made anyway takes no use; one to the outside does, and the reference stays here', async () => {
+  const { accessToken } = await signIn('ada');
+  const { body } = await putOff(accessToken);
+  expect(await codeOf(run(body['reference'], 'worker', 'nowhere'))).toBe('policy_denied');
+  expect(await codeOf(run(body['reference'], 'worker', 'scope'))).toBe('request_malformed');
+  expect((await told(body['id'])).some(({ change }) => change === 'resumed')).toBe(false);
+  expect((await run(body['reference'], 'worker', 'outside')).body).toEqual({ paper: true });
+  expect(seenOutside.flat().map((text) => text.toLowerCase())).not.toContain('delegation-deferred');
+  expect(seenOutside.flat()).not.toContain(body['reference']);
+  const { answer } = await cli('list', '--ended');
+  const list = (answer as { deferred: { id: string; usesLeft: number }[] }).deferred;
+  expect(list.find(({ id }) => id === body['id'])).toMatchObject({ usesLeft: 0 });
 });
 
 test('who did not agree to it, or not to so much, gets nothing put off', async () => {

@@ -363,6 +363,7 @@ test('entries of the CA that were forgotten before we saw them end every grant f
   running.caState.proven = { keptFrom: 7, through: 7 };
   expect(await codeOfCall(resume(before.reference))).toBe('delegation_revoked');
   const after = await deferred();
+  await running.authority.sweep();
   running.caState.proven = { keptFrom: 8, through: 7 };
   expect(await codeOfCall(resume(after.reference))).toBe('done');
 });
@@ -405,3 +406,36 @@ test('the user ticks it, sees it and cancels it; another user cannot', async () 
   await own.cancel();
   expect(await codeOfCall(resume(reference))).toBe('delegation_revoked');
 });
+
+/** So many more like this one, as they would lie there. */
+function multiply(id: string, count: number, consent: string): void {
+  running.database.sql
+    .prepare(
+      `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+       INSERT INTO deferred (id, reference_hash, holder, account, consent, client_id, grant_id, txn, chain, purpose, made_s, until_s,
+         uses, uses_left, used_s, state, ended_by, ended_why)
+       SELECT 'd:copy' || i, randomblob(32), holder, account, ?, client_id, grant_id, txn, chain, purpose, made_s, until_s,
+         uses, uses_left, used_s, state, ended_by, ended_why FROM deferred, n WHERE id = ?`,
+    )
+    .run(count, consent, id);
+}
+
+test('a consent has 1,000 that stand at most, and all of them end with it', async () => {
+  const { grant, asked, holder, consentId } = await deferred();
+  multiply(grant.id, 999, consentId);
+  expect(await codeOfCall(running.authority.deferrals.defer(asked, holder))).toBe('quota_exceeded');
+  await running.authority.changes.withdraw(consentId, 'user', '');
+  expect(running.authority.deferredStore.count({ consent: consentId })).toBe(0);
+});
+
+test('a workload has 100,000 that stand at most, and its revocation ends them page by page', async () => {
+  const { grant, asked, holder } = await deferred();
+  const other = await held({ client: 'shop-app' });
+  multiply(grant.id, 99_999, other.consentId);
+  expect(await codeOfCall(running.authority.deferrals.defer(asked, holder))).toBe('quota_exceeded');
+  running.database.sql.exec('DELETE FROM deferred WHERE rowid > 3500');
+  running.caState.revoked.push({ kind: 'workload', value: STOREFRONT, before: running.nowS() });
+  running.caState.proven = { keptFrom: 1, through: 1 };
+  await running.authority.deferrals.sweep();
+  expect(running.authority.deferredStore.count({ holder: ORDERS })).toBe(0);
+}, 120_000);

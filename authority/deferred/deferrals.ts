@@ -92,7 +92,7 @@ export function createDeferrals(deps: DeferralDeps): Deferrals {
   function makeGrant(order: DeferOrder, { id: holder, certificateS256: certificate, issuedS }: Holder): DeferredGrant {
     const { detailTypes } = checkPolicy(deps, holder);
     const held = verifyHeld(order, holder, { ...deps, nowS: clock() });
-    endings.judgeByCa();
+    endings.checkUnbroken();
     const names = namesOf(deps, held);
     const consent = checkConsent(deps, names);
     const uses = order.uses === 0 ? 1 : order.uses;
@@ -133,7 +133,7 @@ export function createDeferrals(deps: DeferralDeps): Deferrals {
   function takeUp(grant: DeferredGrant, parameters: ExchangeParameters): ReturnType<MintRoot> {
     const { detailTypes } = checkPolicy(deps, grant.holder);
     deps.fresh();
-    endings.judgeByCa();
+    endings.checkUnbroken();
     const now = store.get(grant.id);
     if (now === null) throw new BehalfError('deferred_unknown');
     checkState(now, nowS(), consents.get(now.consent));

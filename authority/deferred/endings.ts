@@ -6,6 +6,7 @@
  * through a number that is kept beside the grants; entries that came and were forgotten while we were away (the source's signed
  * heartbeat says how far) end every grant, as nobody can tell any more whom they hit.
  */
+import { setImmediate } from 'node:timers/promises';
 import { type RevocableFacts, type Revocation, revocationHits } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import type { Clock } from '../../identity/index.ts';
@@ -25,10 +26,11 @@ export interface Endings {
   /** All that a revocation can hit in the chain that a grant came from. */
   factsOf(grant: DeferredGrant): RevocableFacts;
   /**
-   * Judges all live grants by the CA's entries that came since the last time.
+   * Ends every grant from before where entries of the CA were forgotten that were never seen. Which of those that were seen hit whom is
+   * for the sweep, and for each grant anew when it is taken up.
    * @throws {BehalfError} `revocation_stale` before the CA's first heartbeat
    */
-  judgeByCa(): void;
+  checkUnbroken(): void;
   /** Ends one at once. @throws {BehalfError} `not_found` */
   cancel(id: string, by: string, reason: string): Promise<{ readonly grant: DeferredGrant; readonly number: number }>;
   /** What a revocation of ours ends. Inside the transaction that queues it. */
@@ -88,7 +90,7 @@ export function createEndings(deps: EndingDeps): Endings {
   }
 
   /** Used up or not: a root that was made of it, or a stream that began under one, may still run. */
-  const live = (): readonly DeferredGrant[] => store.live(nowS() - REMEMBERED_S);
+  const live = (afterId: string): readonly DeferredGrant[] => store.live(nowS() - REMEMBERED_S, afterId);
 
   /** Those that a revocation of ours can hit: what it says by a value that stands beside the grant is looked up. */
   function liveNamedBy({ kind, value }: Revocation): readonly DeferredGrant[] {
@@ -106,24 +108,58 @@ export function createEndings(deps: EndingDeps): Endings {
         return account === null ? [] : store.liveOf(sinceS, 'account', account);
       }
       default:
-        return live();
+        // Root keys: rare, and each grant has one.
+        return allLive();
     }
   }
 
-  function judgeByCa(): void {
+  function checkUnbroken(): void {
     const entries = deps.caEntries();
     if (entries === null) throw new BehalfError('revocation_stale', { source: 'ca' });
     const judged = store.judgedThrough();
-    if (entries.through <= judged) return;
-    const missed = entries.keptFrom > judged + 1;
+    if (entries.keptFrom <= judged + 1) return;
+    const why = `entries of the CA after ${judged} were forgotten before they were seen`;
     database.transaction(() => {
-      for (const grant of live()) {
-        if (missed) end(grant, 'authority', `entries of the CA after ${judged} were forgotten before they were seen`);
-        else if (deps.revoked({ root: null, signers: grant.chain.signers }) !== null)
-          end(grant, 'ca', 'a workload of the chain was revoked');
-      }
-      store.setJudgedThrough(entries.through);
+      eachPage((grants) => {
+        for (const grant of grants) end(grant, 'authority', why);
+      });
+      store.setJudgedThrough(entries.keptFrom - 1);
     });
+  }
+
+  /** Pages of live grants, one after the other in this turn. */
+  function eachPage(visit: (grants: readonly DeferredGrant[]) => void): void {
+    for (let page = live(''); page.length > 0; page = live(page.at(-1)?.id ?? '')) visit(page);
+  }
+
+  function allLive(): DeferredGrant[] {
+    const all: DeferredGrant[] = [];
+    eachPage((grants) => all.push(...grants));
+    return all;
+  }
+
+  /** Judges all live grants, a page a turn and transaction: others are answered between. */
+  async function judgeAll(hits: (grant: DeferredGrant) => boolean, why: string): Promise<void> {
+    for (let page = live(''); page.length > 0; page = live(page.at(-1)?.id ?? '')) {
+      const hit = page.filter(hits);
+      if (hit.length > 0)
+        database.transaction(() => {
+          for (const grant of hit) end(grant, 'ca', why);
+        });
+      await setImmediate();
+    }
+  }
+
+  /** By all entries of the CA that are in force here; then they count as seen. */
+  async function judgeByCa(): Promise<void> {
+    const entries = deps.caEntries();
+    // Before the CA's first heartbeat there is nothing to judge by, and nothing is taken up either.
+    if (entries === null) return;
+    checkUnbroken();
+    if (entries.through <= store.judgedThrough()) return;
+    const isHit = ({ chain }: DeferredGrant) => deps.revoked({ root: null, signers: chain.signers }) !== null;
+    await judgeAll(isHit, 'a workload of the chain was revoked');
+    store.setJudgedThrough(entries.through);
   }
 
   /** Tells live state and the record. What cannot be told now is told by a later sweep. */
@@ -150,7 +186,7 @@ export function createEndings(deps: EndingDeps): Endings {
   return {
     factsOf,
     told,
-    judgeByCa,
+    checkUnbroken,
     async cancel(id, by, reason) {
       const grant = store.get(id);
       if (grant === null) throw new BehalfError('not_found', { what: 'deferred work' });
@@ -174,17 +210,13 @@ export function createEndings(deps: EndingDeps): Endings {
       }
     },
     async onCaRevocation(revocation) {
-      database.transaction(() => {
-        for (const grant of live()) {
-          if (revocationHits(revocation, 'ca', { root: null, signers: grant.chain.signers }))
-            end(grant, 'ca', `${revocation.kind} was revoked`);
-        }
-      });
+      const isHit = ({ chain }: DeferredGrant) =>
+        revocationHits(revocation, 'ca', { root: null, signers: chain.signers });
+      await judgeAll(isHit, `${revocation.kind} was revoked`);
       await tell();
     },
     async sweep() {
-      // Before the CA's first heartbeat there is nothing to judge by, and nothing is taken up either.
-      if (deps.caEntries() !== null) judgeByCa();
+      await judgeByCa();
       for (const grant of store.due(nowS())) store.end(grant.id, 'expired', 'authority', '');
       store.forget(nowS() - LISTED_S);
       await tell();

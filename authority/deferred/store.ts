@@ -30,8 +30,8 @@ export interface DeferredStore {
   use(id: string, nowS: number): boolean;
   /** Ends a grant that stands, or one that is used up; false where neither. */
   end(id: string, state: DeferredState, by: string, why: string): boolean;
-  /** All that stand, and those whose last root, or a stream that began under it, may still run (used since `sinceS`). */
-  live(sinceS: number): DeferredGrant[];
+  /** Some after `afterId`, by id: all that stand, and those whose last root, or a stream that began under it, may still run (used since `sinceS`). */
+  live(sinceS: number, afterId: string): DeferredGrant[];
   /** Those of them that have this value there. */
   liveOf(sinceS: number, column: DeferredColumn, value: string): DeferredGrant[];
   /** Ended, and not on record yet. */
@@ -72,7 +72,9 @@ export function createDeferredStore({ sql }: Database): DeferredStore {
      WHERE id = ? AND state IN ('standing', 'used', 'expired')`,
   );
   const LIVE = "(state = 'standing' OR (state IN ('used', 'expired') AND used_s > ?))";
-  const selectLive = sql.prepare(`SELECT ${COLUMNS} FROM deferred WHERE ${LIVE}`);
+  const selectLive = sql.prepare(
+    `SELECT ${COLUMNS} FROM deferred WHERE ${LIVE} AND id > ? ORDER BY id LIMIT ${MAX_AT_A_TIME}`,
+  );
   const liveBy = (column: DeferredColumn) =>
     sql.prepare(`SELECT ${COLUMNS} FROM deferred WHERE ${column} = ? AND ${LIVE}`);
   const selectLiveOf = {
@@ -119,7 +121,7 @@ export function createDeferredStore({ sql }: Database): DeferredStore {
       Number(('holder' in owner ? countHolder.get(owner.holder) : countConsent.get(owner.consent))?.['n'] ?? 0),
     use: (id, nowS) => takeUse.run(nowS, id).changes === 1,
     end: (id, state, by, why) => endOne.run(state, by, why, id).changes === 1,
-    live: (sinceS) => selectLive.all(sinceS).map(parseRow),
+    live: (sinceS, afterId) => selectLive.all(sinceS, afterId).map(parseRow),
     liveOf: (sinceS, column, value) => selectLiveOf[column].all(value, sinceS).map(parseRow),
     untold: () => selectUntold.all().map(parseRow),
     setTold: (id) => void setTold.run(id),

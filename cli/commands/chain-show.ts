@@ -4,7 +4,7 @@ import type { ChainHeaders } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
 import { chainOfFlags, isHopText, PASTED_FLAGS, readPastedChain } from '../chain/chain-input.ts';
 import { outcomeOf } from '../chain/check-list.ts';
-import { findPutOff, tellPutOff } from '../chain/put-off.ts';
+import { findPutOff, putOffJson, tellPutOff } from '../chain/put-off.ts';
 import { findCall, headersOfBody, judgeRecorded, whyNoChain } from '../chain/recorded-chain.ts';
 import { tellChain } from '../chain/tell-chain.ts';
 import { type ChainView, viewChain } from '../chain/view-chain.ts';
@@ -67,7 +67,7 @@ function showRecorded(
     const { checks } = await judgeRecorded({ ...call, chain }, { query, bundle: await operator.bundle() });
     const outcome = outcomeOf(checks);
     const holds = outcome.kind === 'holds';
-    const putOff = await findPutOff(query, view.main.hop);
+    const putOff = await findPutOff(query, view.main);
     const names = await accountNames(operator);
     const reports = events.filter(({ event }) => decodeEvent(event).body === 'hop').length;
     const failing = checks.find(({ verdict }) => verdict === 'refused');
@@ -79,6 +79,7 @@ function showRecorded(
         verified: holds,
         outcome: outcome.kind,
         code: outcome.kind === 'refused' ? outcome.code : null,
+        putOff: putOffJson(putOff),
       },
       () => [
         headline,

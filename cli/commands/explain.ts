@@ -1,6 +1,6 @@
 /** `behalf explain`: why a recorded call was allowed or refused, in words. */
-import type { DeferredChanged } from '../../proto/behalf/audit/v1/audit.ts';
 import { requireHopId } from '../chain/chain-input.ts';
+import { putOffJson } from '../chain/put-off.ts';
 import { defineCommand } from '../command.ts';
 import { styleFor } from '../draw/style.ts';
 import { codeOf, explainCall } from '../explain/explain-call.ts';
@@ -35,7 +35,7 @@ export const command = defineCommand({
           losses,
           consentState: consent,
           revocations,
-          putOff: account.putOff.flatMap(({ changes }) => changes.map(({ change }) => changeJson(change))),
+          putOff: putOffJson(account.putOff),
           root: chain?.root ?? null,
           liveState: { authority: view.main.hop.authorityEntry, ca: view.main.hop.caEntry },
           skewMs: view.main.hop.skewMs,
@@ -49,8 +49,3 @@ export const command = defineCommand({
     });
   },
 });
-
-/** Without what is about the person. */
-function changeJson({ personal: _, ...change }: DeferredChanged): object {
-  return change;
-}

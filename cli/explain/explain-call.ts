@@ -67,7 +67,7 @@ export async function explainCall(operator: Operator, hopText: string): Promise<
         : findScopeLoss(chain, decidedThen.missingScopes, lossFacts(decidedThen, consent, request)),
     consent,
     revocations: await revocationsOf(query, call),
-    putOff: await findPutOff(query, hop),
+    putOff: await findPutOff(query, view.main),
     names: await accountNames(operator),
   };
 }

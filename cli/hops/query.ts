@@ -13,7 +13,7 @@ import type { Operator } from '../mesh/operator.ts';
 
 const PAGE = 1000;
 /** More than a person reads and a program should ask for at once. */
-const MAX_EVENTS = 50_000;
+export const MAX_EVENTS = 50_000;
 
 export type QueryClient = ServiceClient<AuditQuery>;
 

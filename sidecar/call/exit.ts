@@ -114,6 +114,10 @@ async function partyOf(
 ): Promise<Party> {
   const reference = readReference(head.headers);
   if (reference !== null) {
+    // What would be refused anyway takes no use.
+    checkFresh(env);
+    if (matchExitRoute(compiled, name, head.method, pathOfTarget(head.target)) === null)
+      throw new BehalfError('route_unknown', { exit: name });
     const parent = await resumedRoot(env, reference, false);
     noteDelegation(record, parent);
     record.carrier = 'deferred';

@@ -5,7 +5,16 @@
 import type { AuthorizationDetail, OutgoingChain, VerifiedChain, VerifiedRoot } from '../../delegation/index.ts';
 import { type DelegationHop, formatHop } from '../../delegation/index.ts';
 import { BehalfError } from '../../errors/index.ts';
-import { allowsContext, type ContextWay, demandsOfCall, edgeOf, narrowOver, ownScopesOf } from '../../policy/index.ts';
+import {
+  allowsContext,
+  type CompiledSnapshot,
+  type ContextWay,
+  demandsOfCall,
+  edgeOf,
+  narrowOver,
+  ownScopesOf,
+  type SnapshotEdge,
+} from '../../policy/index.ts';
 import { stripMeshHeaders } from '../facts/index.ts';
 import { type HopRecord, newHopRecord, noteDelegation } from '../report/hop-record.ts';
 import { readAskedDetails } from './asked-details.ts';
@@ -83,6 +92,9 @@ async function findDelegation(env: CallEnvironment, head: RequestHead, peer: Pee
   if (reference !== null) {
     const compiled = env.state.snapshot();
     if (compiled === null) throw new BehalfError('snapshot_stale', { why: 'no snapshot' });
+    // What would be refused anyway takes no use: whether there is such a call at all, and whether it can be judged.
+    checkFresh(env);
+    edgeTo(env, compiled, peer);
     const { fresh } = demandsOfCall(compiled, peer.id, head.method, pathOfTarget(head.target));
     const parent = await resumedRoot(env, reference, fresh);
     return { parent, carrier: 'deferred', parentHop: null, request: record.hop.request };
@@ -124,9 +136,7 @@ export function goOn(
   const compiled = env.state.snapshot();
   if (compiled === null) throw new BehalfError('snapshot_stale', { why: 'no snapshot' });
   record.numbers = env.state.numbers();
-  if (env.nowS() > compiled.validUntilS) throw new BehalfError('snapshot_stale', { validUntil: compiled.validUntilS });
-  const edge = edgeOf(compiled, env.me, peer.id);
-  if (edge === null) throw new BehalfError('policy_denied', { why: 'no edge', from: env.me, to: peer.id });
+  const edge = edgeTo(env, compiled, peer);
   if (isContextWay(carrier) && !allowsContext(compiled, edge, carrier)) {
     throw new BehalfError('context_too_weak', {
       way: carrier,
@@ -151,6 +161,14 @@ export function goOn(
     request,
     attempts: 0,
   };
+}
+
+/** @throws {BehalfError} `snapshot_stale`, `policy_denied` */
+function edgeTo(env: CallEnvironment, compiled: CompiledSnapshot, { id: to }: Peer): SnapshotEdge {
+  if (env.nowS() > compiled.validUntilS) throw new BehalfError('snapshot_stale', { validUntil: compiled.validUntilS });
+  const edge = edgeOf(compiled, env.me, to);
+  if (edge === null) throw new BehalfError('policy_denied', { why: 'no edge', from: env.me, to });
+  return edge;
 }
 
 /** Whether the app named a request by it; the others name none, and say by themselves whose call it is. */

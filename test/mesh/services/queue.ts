@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 
-const { PORT, NEXT_URL = '', DELEGATION_API = '', ROLE } = process.env;
+const { PORT, NEXT_URL = '', DELEGATION_API = '', OUTSIDE_URL = '', OTHER_URL = '', ROLE } = process.env;
 
 async function answerOf(incoming: IncomingMessage, url: URL): Promise<Response> {
   const context = { 'Delegation-Context': String(incoming.headers['delegation-context'] ?? '') };
@@ -30,6 +30,12 @@ async function answerOf(incoming: IncomingMessage, url: URL): Promise<Response> 
       return fetch(`${DELEGATION_API}/delegation`, { headers: context });
     case '/run':
       return fetch(`${NEXT_URL}/notes`, { headers: reference });
+    case '/outside':
+      return fetch(`${OUTSIDE_URL}/paper`, { headers: reference });
+    case '/nowhere':
+      return fetch(`${OTHER_URL}/jobs`, { method: 'POST', headers: reference });
+    case '/scope':
+      return fetch(`${NEXT_URL}/notes`, { headers: { ...reference, 'Delegation-Scope': '"' } });
     case '/fresh':
       return fetch(`${NEXT_URL}/fresh`, { headers: reference });
     case '/stream':
