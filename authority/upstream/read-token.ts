@@ -65,7 +65,7 @@ export function createUpstreamReader(config: UpstreamIssuerConfig, clock: Clock)
         timeoutDuration: FETCH_TIMEOUT_MS,
         cooldownDuration: FETCH_EVERY_MS,
         cacheMaxAge: KEYS_KEPT_MS,
-        [customFetch]: (url, options) => boundedFetch(url, options),
+        [customFetch]: fetchKeys,
       }),
     );
     keys = opened;
@@ -74,6 +74,15 @@ export function createUpstreamReader(config: UpstreamIssuerConfig, clock: Clock)
       failedMs = performance.now();
     });
     return opened;
+  }
+
+  /** The library waits between fetches that succeed alone; one that fails is not tried again at once either. */
+  async function fetchKeys(url: string, options: RequestInit): Promise<Response> {
+    if (performance.now() - failedMs < FETCH_TIMEOUT_MS) throw new Error('fetched in vain a moment ago');
+    failedMs = performance.now();
+    const response = await boundedFetch(url, options);
+    if (response.status === 200) failedMs = Number.NEGATIVE_INFINITY;
+    return response;
   }
 
   return async (compact) => {

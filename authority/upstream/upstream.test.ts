@@ -303,6 +303,23 @@ test('metadata that send us elsewhere for keys are no metadata', async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
+test('a provider that fails is left alone for a while, whoever sends tokens in its name', async () => {
+  let asked = 0;
+  const server = createServer((request, response) => {
+    if (request.url === '/jwks') asked += 1;
+    response.writeHead(request.url === '/jwks' ? 500 : 200).end(JSON.stringify({ issuer, jwks_uri: `${issuer}/jwks` }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await restart({ issuer });
+  const token = await other.sign(claims({ iss: issuer }));
+  for (let i = 0; i < 20; i++) expect(await outcome(token)).toBe('trust_unavailable');
+  // Once every 3 s, however slow this machine is.
+  expect(asked).toBeLessThan(10);
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
+
 test('configurations that could be misread are refused', async () => {
   const refused = async (upstreamIssuers: UpstreamIssuerConfig[]): Promise<string> => {
     const started = await runAuthority({ upstreamIssuers }).catch((error: unknown) => error);
