@@ -1,6 +1,6 @@
 /** User calls and own calls through real sidecars: context, narrowing, facts, refusals, and what is on record of them. */
 import type http from 'node:http';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { Hop } from '../proto/behalf/audit/v1/audit.ts';
 import { ask, type Echo, echo, type Reply, startHttp1App, type TestApp } from './testing/apps.ts';
 import { eventually } from './testing/eventually.ts';
@@ -244,6 +244,33 @@ test('what a peer refuses behind an entry is on record with that peer, and hidde
   expect(JSON.parse(reply.body)).toMatchObject({ code: 'delegation_refused' });
   const hops = await requestWith(({ code, route }) => code === 'insufficient_scope' && route === 'POST /orders', 3);
   expect(hops.map(({ refusedBy }) => refusedBy)).toEqual([1, 2, 3].map(() => mesh.id('orders')));
+});
+
+test('a handle outlives its response for as long as the sidecar’s configuration says', async () => {
+  let handle = '';
+  const app = await startHttp1App((request, response) => {
+    handle = request.headers['delegation-context'] as string;
+    response.end();
+  });
+  apps.push(app);
+  const port = { listen: '127.0.0.1:0' };
+  const sidecar = await mesh.sidecar('orders', {
+    entry: port,
+    app: { address: app.address, protocol: 'http1' },
+    peers: [{ name: 'payments', id: mesh.id('payments'), ...port, endpoints: [payments.ready.mesh as string] }],
+    context: { lingerMs: 1_000 },
+  });
+  await eventually(async () => expect((await entry('/any/echo', undefined, sidecar)).status).toBe(200));
+  const call = () =>
+    ask(sidecar.ready.peers['payments'] as string, {
+      method: 'POST',
+      path: '/charges',
+      headers: { 'delegation-context': handle },
+    });
+  // Before the ten seconds that stand without it.
+  await vi.waitFor(async () => expect(JSON.parse((await call()).body)).toMatchObject({ code: 'context_unknown' }), {
+    timeout: 8_000,
+  });
 });
 
 test('a root is reused for the same token and scope, and links and chains go by slot', async () => {
