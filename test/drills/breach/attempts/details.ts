@@ -5,6 +5,7 @@ import { workload } from '../../../mesh/two-services.ts';
 import { bare, extend } from '../attacker/forge.ts';
 import type { Scene } from '../attacker/scene.ts';
 import { type Attempt, REACHED } from '../attempt.ts';
+import { askToDefer } from './deferred.ts';
 import { handleAtDesk, tokensOf } from './desk.ts';
 import { atLocalPort } from './handles.ts';
 import { found, SOON_MS } from './record.ts';
@@ -37,6 +38,31 @@ export const detailAttempts: readonly Attempt[] = [
       const first = await atLocalPort(scene, 'desk', 'back', [handle, asking('6.00')]);
       if (first !== REACHED) return `the first: ${first}`;
       return atLocalPort(scene, 'desk', 'back', [handle, asking('6.00')]);
+    },
+  },
+  {
+    name: 'app-puts-off-what-it-has-handed-on',
+    has: APP,
+    expect: 'details_exhausted',
+    off: ['details-share'],
+    async run(scene) {
+      const wishes = { details: pay('10.00'), deferrable: true };
+      const handle = await handleAtDesk(scene, (await tokensOf(scene, 'ada', wishes)).accessToken, '/pay/leak');
+      const first = await atLocalPort(scene, 'desk', 'back', [handle, asking('6.00')]);
+      if (first !== REACHED) return `the first: ${first}`;
+      return (await askToDefer(scene, handle, { authorizationDetails: pay('6.00') })).outcome;
+    },
+  },
+  {
+    name: 'client-spends-its-grant-twice',
+    has: 'a user’s access token with a limit',
+    expect: 'details_exhausted',
+    off: ['grant-limit'],
+    async run(scene) {
+      const { accessToken } = await tokensOf(scene, 'ada', { details: pay('10.00') });
+      const lines = [`Authorization: Bearer ${accessToken}`, asking('6.00')];
+      const first = scene.outcome(await scene.enterDesk('/pay/leak', lines));
+      return first === REACHED ? scene.outcome(await scene.enterDesk('/pay/leak', lines)) : `the first: ${first}`;
     },
   },
   {

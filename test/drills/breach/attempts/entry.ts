@@ -5,7 +5,7 @@ import { obtainTokens } from '../../../../authority/headless/index.ts';
 import type { OtherProvider } from '../../../../authority/testing/other-provider.ts';
 import { CLIENT, SCOPES } from '../../../mesh/two-services.ts';
 import { outcomeOf } from '../attacker/raw-http.ts';
-import type { Scene } from '../attacker/scene.ts';
+import { addressOf, type Scene } from '../attacker/scene.ts';
 import type { Attempt } from '../attempt.ts';
 import { USERS } from '../breach-mesh.ts';
 import { atLocalPort } from './handles.ts';
@@ -176,6 +176,22 @@ export const entryAttempts: readonly Attempt[] = [
     off: ['one-credential'],
     run: (scene) =>
       enterWith(scene, `Authorization: Bearer ${scene.tokens.ada}`, `Delegation-Deferred: ${'A'.repeat(43)}`),
+  },
+  {
+    name: 'another-token-in-the-trailers',
+    has: 'access tokens of two users',
+    expect: 'request_malformed',
+    off: ['trailers'],
+    run: async (scene) =>
+      outcomeOf(
+        await scene.send({
+          address: addressOf(scene.running.service('desk').entry),
+          tls: null,
+          method: 'POST',
+          lines: [`Authorization: Bearer ${scene.tokens.ada}`],
+          trailers: [`Authorization: Bearer ${scene.tokens.bob}`],
+        }),
+      ),
   },
   {
     name: 'forged-token-on-a-public-route',

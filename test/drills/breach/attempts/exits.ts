@@ -75,6 +75,17 @@ export const exitAttempts: readonly Attempt[] = [
     },
   },
   {
+    name: 'route-of-an-exit-overridden-by-a-header-field',
+    has: APP,
+    expect: 'removed',
+    off: ['route-override'],
+    async run(scene) {
+      const { answer } = await goOut(scene, 'bank', ['X-Original-URL: /pay-all', 'x_http_method: PUT']);
+      if (answer.status !== 200) return outcomeOf(answer);
+      return JSON.stringify(scene.beyond.bank.seen.at(-1)).includes('/pay-all') ? REACHED : 'removed';
+    },
+  },
+  {
     name: 'token-that-left-shown-at-our-entry',
     has: LEFT,
     expect: 'entry_token_invalid',

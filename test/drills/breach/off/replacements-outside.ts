@@ -105,6 +105,15 @@ export function createDetailShares(...given) {
   'delegation/details/narrow-details.ts': `
 export const checkDetailsNarrow = unless('details-subset', real.checkDetailsNarrow);
 `,
+  'authority/details/grant-details.ts': `
+export function createGrantDetails(...given) {
+  const details = real.createGrantDetails(...given);
+  return {
+    ...details,
+    reserve: (grantId, asked) => (off('grant-limit') && asked !== '' ? JSON.parse(asked) : details.reserve(grantId, asked)),
+  };
+}
+`,
   'sidecar/call/resumed.ts': `
 export function readReference(headers) {
   if (!off('deferred-alone')) return real.readReference(headers);
@@ -126,9 +135,10 @@ export function createDeferredStore(...given) {
 `,
   'authority/deferred/checks.ts': `
 export const checkState = unless('deferred-state', real.checkState);
-`,
-  'authority/deferred/deferrals.ts': `
-export const createDeferrals = (deps) =>
-  real.createDeferrals({ ...deps, revoked: (...asked) => (off('deferred-revoked') ? null : deps.revoked(...asked)) });
+export function checkConsent(deps, ...rest) {
+  if (!off('deferred-agreed')) return real.checkConsent(deps, ...rest);
+  const get = (id) => ({ ...deps.consents.get(id), deferrable: { maxS: 86_400, uses: 100 } });
+  return real.checkConsent({ ...deps, consents: { ...deps.consents, get } }, ...rest);
+}
 `,
 };

@@ -200,6 +200,7 @@ export function createContextTable(...given) {
       if (off('handle')) return { inbound: latest, carrier: 'context' };
       if (off('trace') && headers.includes('traceparent')) return { inbound: latest, carrier: 'traceparent' };
       if (off('one-request')) return table.resolve(['traceparent', headers[headers.indexOf('traceparent') + 1]]);
+      if (off('carrier')) return { ...table.resolve(headers), carrier: 'context' };
       if (off('ambiguous')) return { inbound: table.resolveHandle(first(headers)), carrier: 'context' };
       return table.resolve(headers);
     },
@@ -228,6 +229,7 @@ export function presentedCredential(headers) {
   const at = headers.indexOf('authorization');
   return real.presentedCredential(['authorization', headers[at + 1].split(',')[0]]);
 }
+export const credentialInTrailers = (...given) => (off('trailers') ? null : real.credentialInTrailers(...given));
 `,
   'identity/dpop/proof-memory.ts': `
 export function createProofMemory(...given) {
