@@ -9,91 +9,94 @@ interface Listed {
 export const COMMANDS = {
   up: {
     summary: 'Start a mesh on this machine and keep it up; `--demo` tells its story.',
-    load: () => import('./commands/up.ts'),
+    load: () => import('./commands/run/up.ts'),
   },
   'dev pair': {
     summary: 'Start a mesh of two sidecars around a server of yours.',
-    load: () => import('./commands/dev-pair.ts'),
+    load: () => import('./commands/run/dev-pair.ts'),
   },
   'dev token': {
     summary: 'Obtain a user’s access token, for trying out an entry.',
-    load: () => import('./commands/dev-token.ts'),
+    load: () => import('./commands/run/dev-token.ts'),
   },
   hops: {
     summary: 'Show calls: who called whom, on whose behalf, and what was decided.',
-    load: () => import('./commands/hops.ts'),
+    load: () => import('./commands/look/hops.ts'),
   },
   explain: {
     summary: 'Tell why a call was allowed or refused, and what to do.',
-    load: () => import('./commands/explain.ts'),
+    load: () => import('./commands/look/explain.ts'),
   },
   'chain show': {
     summary: 'Tell in words on whose authority a call ran, or a pasted chain would.',
-    load: () => import('./commands/chain-show.ts'),
+    load: () => import('./commands/look/chain-show.ts'),
   },
   'chain verify': {
     summary: 'Verify a chain in hand, on record or in a test vector, each check as a line.',
-    load: () => import('./commands/chain-verify.ts'),
+    load: () => import('./commands/look/chain-verify.ts'),
   },
   'chain diff': {
     summary: 'Tell what differs between two chains.',
-    load: () => import('./commands/chain-diff.ts'),
+    load: () => import('./commands/look/chain-diff.ts'),
   },
   'log verify': {
     summary: 'Check the log offline: checkpoint, tiles and history.',
-    load: () => import('./commands/log-verify.ts'),
+    load: () => import('./commands/look/log-verify.ts'),
   },
   'log proof': {
     summary: 'Fetch and check the proof that a hop is in the log.',
-    load: () => import('./commands/log-proof.ts'),
+    load: () => import('./commands/look/log-proof.ts'),
   },
-  'consent list': { summary: 'List what users have granted.', load: () => import('./commands/consent-list.ts') },
+  'consent list': { summary: 'List what users have granted.', load: () => import('./commands/change/consent-list.ts') },
   'consent revoke': {
     summary: 'Withdraw a consent at once, everywhere.',
-    load: () => import('./commands/consent-revoke.ts'),
+    load: () => import('./commands/change/consent-revoke.ts'),
   },
-  'deferred list': { summary: 'List work that was put off.', load: () => import('./commands/deferred-list.ts') },
+  'deferred list': { summary: 'List work that was put off.', load: () => import('./commands/change/deferred-list.ts') },
   'deferred cancel': {
     summary: 'End work that was put off, everywhere.',
-    load: () => import('./commands/deferred-cancel.ts'),
+    load: () => import('./commands/change/deferred-cancel.ts'),
   },
   contain: {
     summary: 'Stop a workload, user, client, consent or key everywhere, and show what it touched.',
-    load: () => import('./commands/contain.ts'),
+    load: () => import('./commands/change/contain.ts'),
   },
   'svid show': {
     summary: 'Show a certificate or stored identity in words.',
-    load: () => import('./commands/svid-show.ts'),
+    load: () => import('./commands/look/svid-show.ts'),
   },
-  'entry create': { summary: 'Register a workload with the CA.', load: () => import('./commands/entry-create.ts') },
-  'entry list': { summary: 'List registered workloads.', load: () => import('./commands/entry-list.ts') },
+  'entry create': {
+    summary: 'Register a workload with the CA.',
+    load: () => import('./commands/change/entry-create.ts'),
+  },
+  'entry list': { summary: 'List registered workloads.', load: () => import('./commands/change/entry-list.ts') },
   'token create': {
     summary: 'Make a one-time join token for a workload.',
-    load: () => import('./commands/token-create.ts'),
+    load: () => import('./commands/change/token-create.ts'),
   },
   'policy check': {
     summary: 'Judge a policy folder offline: what is in it, or what is wrong and where.',
-    load: () => import('./commands/policy-check.ts'),
+    load: () => import('./commands/look/policy-check.ts'),
   },
   'check context': {
     summary: 'Run an app and say whether and how it passes context on.',
-    load: () => import('./commands/check-context.ts'),
+    load: () => import('./commands/look/check-context.ts'),
   },
   'snapshot put': {
     summary: 'Sign a policy snapshot and put it live.',
-    load: () => import('./commands/snapshot-put.ts'),
+    load: () => import('./commands/change/snapshot-put.ts'),
   },
   'ca init': {
     summary: 'Make a certificate authority: root, issuing intermediate, bundle.',
-    load: () => import('./commands/ca-init.ts'),
+    load: () => import('./commands/run/ca-init.ts'),
   },
-  ca: { summary: 'Run the certificate authority.', load: () => import('./commands/ca.ts') },
-  authority: { summary: 'Run the authorization server.', load: () => import('./commands/authority.ts') },
-  collector: { summary: 'Run the decision and audit collector.', load: () => import('./commands/collector.ts') },
-  sidecar: { summary: 'Run a sidecar.', load: () => import('./commands/sidecar.ts') },
+  ca: { summary: 'Run the certificate authority.', load: () => import('./commands/run/ca.ts') },
+  authority: { summary: 'Run the authorization server.', load: () => import('./commands/run/authority.ts') },
+  collector: { summary: 'Run the decision and audit collector.', load: () => import('./commands/run/collector.ts') },
+  sidecar: { summary: 'Run a sidecar.', load: () => import('./commands/run/sidecar.ts') },
   'config schema': {
     summary: 'Print the JSON Schema of a part’s configuration, for editors.',
-    load: () => import('./commands/config-schema.ts'),
+    load: () => import('./commands/look/config-schema.ts'),
   },
 } as const satisfies Record<string, Listed>;
 

@@ -23,17 +23,17 @@ import {
   tokenExchange,
 } from '../proto/behalf/authority/v1/authority.ts';
 import { type StateView, watchState } from '../state/index.ts';
-import { type ContextTable, createContextTable } from './call/context.ts';
+import { type ContextTable, createContextTable } from './call/context/context.ts';
 import { createDecisionCache } from './call/decisions.ts';
-import { createDetailShares } from './call/detail-shares.ts';
-import { createEntryEnvironment } from './call/entry-environment.ts';
+import { createEntryEnvironment } from './call/entry/entry-environment.ts';
 import type { CallEnvironment } from './call/environment.ts';
 import { createCallHooks } from './call/hooks.ts';
-import { createLinkCache } from './call/links.ts';
+import { createVerificationLimits } from './call/inbound/verification-limits.ts';
+import { createDetailShares } from './call/outbound/detail-shares.ts';
+import { createLinkCache } from './call/outbound/links.ts';
 import type { CallHooks, Peer } from './call/seam.ts';
 import { rootContext } from './call/standing.ts';
 import { createRunningCalls, revocationCode } from './call/streams.ts';
-import { createVerificationLimits } from './call/verification-limits.ts';
 import { DEFAULT_CALLS_PER_PEER, type ResolvedSidecarConfig } from './config.ts';
 import { openExchangeStream } from './exchange/exchange-stream.ts';
 import { createExitTokens, type ExitTokens } from './exchange/exit-tokens.ts';

@@ -13,16 +13,16 @@ import type { ClockRule, SpiffeId } from '../../identity/index.ts';
 import type { OwnIdentity } from '../../identity/own/own-identity.ts';
 import type { StateView } from '../../state/index.ts';
 import type { RefusedConnections } from '../report/refused-connections.ts';
-import type { Challenge } from './challenge.ts';
-import type { ContextTable } from './context.ts';
-import type { DeferredCredential } from './credentials.ts';
+import type { ContextTable } from './context/context.ts';
 import type { DecisionCache } from './decisions.ts';
-import type { DetailShares } from './detail-shares.ts';
-import type { LinkCache } from './links.ts';
-import type { ProofNonces } from './proof-nonces.ts';
+import type { Challenge } from './entry/challenge.ts';
+import type { DeferredCredential } from './entry/credentials.ts';
+import type { ProofNonces } from './entry/proof-nonces.ts';
+import type { VerificationLimits } from './inbound/verification-limits.ts';
+import type { DetailShares } from './outbound/detail-shares.ts';
+import type { LinkCache } from './outbound/links.ts';
 import type { Peer } from './seam.ts';
 import type { RunningCalls } from './streams.ts';
-import type { VerificationLimits } from './verification-limits.ts';
 
 export interface CallEnvironment {
   readonly identity: OwnIdentity;

@@ -3,15 +3,15 @@
 import { BehalfError, type ErrorCode, isErrorCode } from '../../errors/index.ts';
 import { stripMeshHeaders } from '../facts/index.ts';
 import { hopEndEvent, hopEvent } from '../report/hop-record.ts';
-import { carriedInTrailers } from './carried.ts';
-import { credentialInTrailers } from './credentials.ts';
-import { judgeEntry } from './entry.ts';
+import { credentialInTrailers } from './entry/credentials.ts';
+import { judgeEntry } from './entry/entry.ts';
 import type { CallEnvironment } from './environment.ts';
-import { exitMeant, judgeExit } from './exit.ts';
 import { type AnswerHead, fieldOf, type HeaderList } from './head.ts';
-import { judgeInbound } from './inbound.ts';
+import { carriedInTrailers } from './inbound/carried.ts';
+import { judgeInbound } from './inbound/inbound.ts';
 import type { MeshCall } from './mesh-call.ts';
-import { judgeOutbound, sendFields } from './outbound.ts';
+import { exitMeant, judgeExit } from './outbound/exit.ts';
+import { judgeOutbound, sendFields } from './outbound/outbound.ts';
 import { forgetRecorded } from './recorded-chains.ts';
 import type { Answered, Call, CallHooks, Ended, SendFacts, Verdict } from './seam.ts';
 

@@ -9,9 +9,9 @@ import type { SpiffeId } from '../../identity/index.ts';
 import type { OwnIdentity } from '../../identity/own/own-identity.ts';
 import { stripMeshHeaders } from '../facts/index.ts';
 import { hopEndEvent, newHopRecord } from '../report/hop-record.ts';
-import { hopIfReadable } from './carried.ts';
 import type { RequestHead } from './head.ts';
 import { onPeerAnswer, recordHead, trailerDefect } from './hooks.ts';
+import { hopIfReadable } from './inbound/carried.ts';
 import { type MeshCall, newMeshCall } from './mesh-call.ts';
 import type { CallHooks, Peer } from './seam.ts';
 

@@ -3,7 +3,7 @@
  * pass on. They follow `stripMeshHeaders`, so that what an app reads under these names is always the sidecar's word.
  */
 import { BehalfError } from '../../errors/index.ts';
-import type { InboundContext } from '../call/inbound-context.ts';
+import type { InboundContext } from '../call/context/inbound-context.ts';
 
 /**
  * The fields for the app, as a flat list: `delegation-subject`, `-scopes` (separated by spaces, may be empty), `-client` (if

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { codeOf } from '../../errors/index.ts';
 import { parseSpiffeId } from '../../identity/index.ts';
-import type { InboundContext } from '../call/inbound-context.ts';
+import type { InboundContext } from '../call/context/inbound-context.ts';
 import { dlgValues, factHeaders, isMeshHeader, stripBaggage, stripMeshHeaders, stripRouteOverrides } from './index.ts';
 
 const HANDLE = 'AAAAAAAAAAAAAAAAAAAAAA';

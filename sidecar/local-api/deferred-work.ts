@@ -8,8 +8,8 @@ import type { ServiceClient } from '../../identity/mtls/index.ts';
 import { isJsonArray, isJsonObject, JsonDefect, type JsonValue, readStrictJson } from '../../identity/strict-json.ts';
 import type { DeferRequest, Deferrals } from '../../proto/behalf/authority/v1/authority.ts';
 import type { StateView } from '../../state/index.ts';
-import type { DetailShares } from '../call/detail-shares.ts';
-import type { InboundContext } from '../call/inbound-context.ts';
+import type { InboundContext } from '../call/context/inbound-context.ts';
+import type { DetailShares } from '../call/outbound/detail-shares.ts';
 
 const JSON_LIMITS = { maxDepth: 8, maxMembers: 128 };
 const MEMBERS: ReadonlySet<string> = new Set(['purpose', 'maxS', 'uses', 'scope', 'authorizationDetails']);

@@ -1,5 +1,5 @@
 /** `GET /delegation` (DESIGN section 4): what an app may know of the delegation that a request runs on. No token, no key. */
-import type { InboundContext } from '../call/inbound-context.ts';
+import type { InboundContext } from '../call/context/inbound-context.ts';
 
 /** The answer's JSON. What the delegation does not have is null; texts of ids are base64url, `exp` is in seconds. */
 export interface DelegationView {

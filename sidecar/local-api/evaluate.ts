@@ -9,7 +9,7 @@ import type { SpiffeId } from '../../identity/index.ts';
 import { type Decision, decideResource, factsOfDelegation } from '../../policy/index.ts';
 import type { EventBody } from '../../proto/behalf/audit/v1/audit.ts';
 import type { StateView } from '../../state/index.ts';
-import type { InboundContext } from '../call/inbound-context.ts';
+import type { InboundContext } from '../call/context/inbound-context.ts';
 import { personalOf } from '../report/hop-record.ts';
 import { type EvaluationRequest, parseEvaluationRequest } from './evaluation-request.ts';
 

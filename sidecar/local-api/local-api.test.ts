@@ -8,9 +8,9 @@ import { parseSpiffeId } from '../../identity/index.ts';
 import { buildSnapshot, type CompiledSnapshot, compileSnapshot } from '../../policy/index.ts';
 import { SHOP_SOURCE } from '../../policy/testing/shop.ts';
 import type { EventBody } from '../../proto/behalf/audit/v1/audit.ts';
-import { type ContextTable, createContextTable } from '../call/context.ts';
-import { createDetailShares } from '../call/detail-shares.ts';
-import type { InboundContext } from '../call/inbound-context.ts';
+import { type ContextTable, createContextTable } from '../call/context/context.ts';
+import type { InboundContext } from '../call/context/inbound-context.ts';
+import { createDetailShares } from '../call/outbound/detail-shares.ts';
 import { createRefusedConnections } from '../report/refused-connections.ts';
 import { type LocalApi, type LocalApiOptions, startLocalApi } from './start-local-api.ts';
 

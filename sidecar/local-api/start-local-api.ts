@@ -11,9 +11,9 @@ import { BehalfError, PROBLEM_CONTENT_TYPE, problemBody, problemOf } from '../..
 import { type SpiffeId, systemClock } from '../../identity/index.ts';
 import type { ContextWay } from '../../policy/index.ts';
 import type { StateView } from '../../state/index.ts';
-import type { ContextTable } from '../call/context.ts';
+import type { ContextTable } from '../call/context/context.ts';
+import type { InboundContext } from '../call/context/inbound-context.ts';
 import type { HeaderList } from '../call/head.ts';
-import type { InboundContext } from '../call/inbound-context.ts';
 import type { ConnectionRefusal } from '../call/seam.ts';
 import { createUidGuard } from '../listen/uid-guard.ts';
 import { listenAt } from '../wire/address.ts';

@@ -4,7 +4,7 @@
  */
 import { registerHooks } from 'node:module';
 
-const TARGET = 'sidecar/call/context.ts';
+const TARGET = 'sidecar/call/context/context.ts';
 const PATCHED = `
 import * as real from './context.ts?unpatched';
 export * from './context.ts?unpatched';

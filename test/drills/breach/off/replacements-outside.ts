@@ -27,7 +27,7 @@ export function createAccessTokens(...given) {
   return { ...tokens, verify: (compact) => tokens.verify(off('own-token') ? state().facts.presentedAs : compact) };
 }
 `,
-  'sidecar/call/traces.ts': `
+  'sidecar/call/context/traces.ts': `
 export function beginTrace(env, call, head) {
   if (!off('outside-trace') || !env.contexts.readsTraceIds) return real.beginTrace(env, call, head);
   const at = head.headers.indexOf('traceparent');
@@ -36,7 +36,7 @@ export function beginTrace(env, call, head) {
   return { head, link: null };
 }
 `,
-  'sidecar/call/trace-ids.ts': `
+  'sidecar/call/context/trace-ids.ts': `
 export function createTraceIds(...given) {
   const ids = real.createTraceIds(...given);
   const seen = new Map();
@@ -90,7 +90,7 @@ export function createRevocationSet(...given) {
   return new Proxy(set, { get: (target, name) => (name === 'hit' ? hit : Reflect.get(target, name)) });
 }
 `,
-  'sidecar/call/detail-shares.ts': `
+  'sidecar/call/outbound/detail-shares.ts': `
 export function createDetailShares(...given) {
   const shares = real.createDetailShares(...given);
   return {
@@ -114,7 +114,7 @@ export function createGrantDetails(...given) {
   };
 }
 `,
-  'sidecar/call/resumed.ts': `
+  'sidecar/call/outbound/resumed.ts': `
 export function readReference(headers) {
   if (!off('deferred-alone')) return real.readReference(headers);
   const at = headers.indexOf('delegation-deferred');

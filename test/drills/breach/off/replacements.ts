@@ -6,7 +6,7 @@
 import { OUTSIDE_REPLACEMENTS } from './replacements-outside.ts';
 
 /** The module in which a compromised sidecar writes down what it receives. */
-export const CAPTURING = 'sidecar/call/carried.ts';
+export const CAPTURING = 'sidecar/call/inbound/carried.ts';
 
 /** Source of the module that stands before the real one. */
 export function sourceOf(target: string, files: { switchFile: string | null; capture: string | null }): string {
@@ -117,10 +117,10 @@ export function demandsOfRoute(...given) {
   return off('demands') ? { ...demands, rte: null, once: false } : demands;
 }
 `,
-  'sidecar/call/asked-scope.ts': `
+  'sidecar/call/outbound/asked-scope.ts': `
 export const narrowedTo = (asked, left) => (off('asked-scope') && asked !== null ? left : real.narrowedTo(asked, left));
 `,
-  'sidecar/call/carried.ts': `
+  'sidecar/call/inbound/carried.ts': `
 const slots = new Map();
 function firstOfEach(headers) {
   const kept = [];
@@ -184,7 +184,7 @@ export function createDecisionCache(...given) {
   return { decide: (...asked) => (off('policy') ? allow : cache.decide(...asked)) };
 }
 `,
-  'sidecar/call/context.ts': `
+  'sidecar/call/context/context.ts': `
 export function createContextTable(...given) {
   const table = real.createContextTable(...given);
   let latest = null;
@@ -208,7 +208,7 @@ export function createContextTable(...given) {
   };
 }
 `,
-  'sidecar/call/entry.ts': `
+  'sidecar/call/entry/entry.ts': `
 let lastToken = '';
 export function judgeEntry(env, head, ...rest) {
   const at = head.headers.indexOf('authorization');
@@ -223,7 +223,7 @@ export function judgeEntry(env, head, ...rest) {
   return real.judgeEntry(env, { ...head, headers: [...others, 'authorization', one] }, ...rest);
 }
 `,
-  'sidecar/call/credentials.ts': `
+  'sidecar/call/entry/credentials.ts': `
 export function presentedCredential(headers) {
   if (!off('one-credential')) return real.presentedCredential(headers);
   const at = headers.indexOf('authorization');
