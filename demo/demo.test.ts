@@ -19,7 +19,9 @@ async function start(name: string, ports: Omit<DemoPorts, 'listen'>): Promise<st
   const service = DEMO_SERVICES.find((one) => one.name === name);
   if (service === undefined) throw new Error(`no ${name}`);
   const { command, args, environment } = service.program({ ...ports, listen: '127.0.0.1:0' });
-  const child = spawn(command, args, { env: environment, stdio: ['ignore', 'pipe', 'inherit'] });
+  const sidecarPorts = [ports.localApi, ...Object.values(ports.peers)].join(',');
+  const env = { ...environment, BEHALF_PORTS: sidecarPorts };
+  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   children.push(child);
   for await (const line of createInterface({ input: child.stdout })) {
     const { ready, port } = JSON.parse(line);

@@ -9,6 +9,7 @@ import pino from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { BehalfError, codeOf } from '../../errors/index.ts';
 import { certificateAuthority, type Entry, registration } from '../../proto/behalf/ca/v1/ca.ts';
+import { CERTIFICATE_BACKDATE_S } from '../clock.ts';
 import { parseSpiffeId } from '../spiffe-id.ts';
 import { createTestIssuer, type TestIdentity, type TestIssuer } from '../testing/issuer.ts';
 import { meshChannelCredentials } from './channel-credentials.ts';
@@ -83,8 +84,9 @@ test('the handler is told whom the connection proved', async () => {
   const identity = await issuer.issue(ORDERS);
   const answer = await client(identity).createEntry(entry('1'));
   expect(answer.owner).toBe(ORDERS);
-  const { serialHex, certificateS256 } = identity.current();
-  expect(seen).toEqual([{ id: ORDERS, serialHex, certificateS256, unix: null }]);
+  const { serialHex, certificateS256, notBeforeS } = identity.current();
+  const issuedS = notBeforeS + CERTIFICATE_BACKDATE_S;
+  expect(seen).toEqual([{ id: ORDERS, serialHex, certificateS256, issuedS, unix: null }]);
 });
 
 test('metadata of the call cannot change who calls', async () => {
