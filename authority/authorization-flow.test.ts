@@ -7,6 +7,7 @@ import { firstBrokenVersion } from './consent/history.ts';
 import { ACCESS_TOKEN_TYPE } from './exchange/exchange.ts';
 import { obtainTokens, openBrowser, refreshTokens } from './headless/index.ts';
 import {
+  consentOrder,
   PASSWORD,
   REDIRECT_URI,
   type RunningAuthority,
@@ -21,17 +22,7 @@ beforeEach(async () => {
 });
 afterEach(() => running.close());
 
-const ask = (more: Partial<Parameters<typeof obtainTokens>[0]> = {}) => ({
-  issuer: running.issuer,
-  clientId: 'shop-app',
-  redirectUri: REDIRECT_URI,
-  account: 'demo',
-  password: PASSWORD,
-  scopes: SCOPES,
-  purpose: 'buy a book',
-  durationS: 3_600,
-  ...more,
-});
+const ask = (more: Partial<Parameters<typeof obtainTokens>[0]> = {}) => consentOrder(running.issuer, more);
 
 async function authError(
   parameters: Record<string, string>,

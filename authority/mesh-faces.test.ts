@@ -26,12 +26,10 @@ import { serveExchange } from './exchange/serve-exchange.ts';
 import { obtainTokens } from './headless/index.ts';
 import { type MeshHttpPort, openMeshHttpPort } from './http/listeners.ts';
 import {
+  consentOrder,
   ORDERS,
-  PASSWORD,
-  REDIRECT_URI,
   type RunningAuthority,
   runAuthority,
-  SCOPES,
   STOREFRONT,
   TRUST_DOMAIN,
 } from './testing/running-authority.ts';
@@ -63,17 +61,7 @@ afterEach(async () => {
   await running.close();
 });
 
-const tokens = () =>
-  obtainTokens({
-    issuer: running.issuer,
-    clientId: 'shop-app',
-    redirectUri: REDIRECT_URI,
-    account: 'demo',
-    password: PASSWORD,
-    scopes: SCOPES,
-    purpose: '',
-    durationS: 600,
-  });
+const tokens = () => obtainTokens(consentOrder(running.issuer, { purpose: '', durationS: 600 }));
 
 function exchangeClient(identity: TestIdentity): ServiceClient<TokenExchange> {
   const client = connectService(tokenExchange, { address, identity, expect: ME, log });

@@ -4,10 +4,11 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { DetailType } from '../delegation/index.ts';
 import { parseRoot } from '../delegation/root/index.ts';
 import { codeOf } from '../errors/index.ts';
-import { ACCESS_TOKEN_TYPE } from './exchange/exchange.ts';
 import { type ObtainedTokens, obtainTokens, openBrowser, refreshTokens } from './headless/index.ts';
 import { openDatabase } from './store/database.ts';
 import {
+  consentOrder,
+  exchangeParameters,
   PASSWORD,
   REDIRECT_URI,
   type RunningAuthority,
@@ -27,32 +28,15 @@ const pay = (amount: string, more: object = {}) => ({ type: 'payment', limit: { 
 const ACME = pay('120.00', { creditorName: 'ACME <b>' });
 
 const consentTo = (...details: object[]): Promise<ObtainedTokens> =>
-  obtainTokens({
-    issuer: running.issuer,
-    clientId: 'shop-app',
-    redirectUri: REDIRECT_URI,
-    account: 'demo',
-    password: PASSWORD,
-    scopes: SCOPES,
-    purpose: 'buy a book',
-    durationS: 3_600,
-    details: JSON.stringify(details),
-  });
+  obtainTokens(consentOrder(running.issuer, { details: JSON.stringify(details) }));
 
 async function rootFor(accessToken: string, asked: string) {
   const { caller } = await running.workload(STOREFRONT);
-  const parameters = {
+  const parameters = exchangeParameters({
     subjectToken: accessToken,
-    subjectTokenType: ACCESS_TOKEN_TYPE,
     scope: 'orders:read',
     authorizationDetails: asked,
-    purpose: '',
-    dpopProof: '',
-    dpopMethod: '',
-    dpopUri: '',
-    ownTo: '',
-    clientCertificateS256: '',
-  };
+  });
   return await running.authority.exchange(parameters, caller);
 }
 const detailsOf = async (accessToken: string, asked: string) => {

@@ -9,9 +9,10 @@ import { createRootKeyFinder } from '../exchange/held-chain.ts';
 import { openBrowser } from '../headless/browser.ts';
 import { obtainTokens } from '../headless/index.ts';
 import {
+  consentOrder,
+  exchangeParameters,
   ORDERS,
   PASSWORD,
-  REDIRECT_URI,
   type RunningAuthority,
   runAuthority,
   SCOPES,
@@ -44,19 +45,8 @@ beforeEach(async () => {
 });
 afterEach(() => running.close());
 
-const parameters = (more: Partial<ExchangeParameters>): ExchangeParameters => ({
-  subjectToken: '',
-  subjectTokenType: DEFERRED_TYPE,
-  scope: '',
-  authorizationDetails: '',
-  purpose: '',
-  dpopProof: '',
-  dpopMethod: '',
-  dpopUri: '',
-  ownTo: '',
-  clientCertificateS256: '',
-  ...more,
-});
+const parameters = (more: Partial<ExchangeParameters>): ExchangeParameters =>
+  exchangeParameters({ subjectTokenType: DEFERRED_TYPE, scope: '', ...more });
 
 function rootOf(txnToken: string, me: SpiffeId): VerifiedRoot {
   return verifyRoot(txnToken, {
@@ -92,18 +82,13 @@ async function held({
   granted,
   ...more
 }: Wish = {}) {
-  const { accessToken, consentId } = await obtainTokens({
-    issuer: running.issuer,
-    clientId: client,
-    redirectUri: REDIRECT_URI,
-    account: 'demo',
-    password: PASSWORD,
-    scopes: SCOPES,
-    purpose: 'buy a book',
-    durationS: 3_600,
-    deferrable,
-    ...(granted === undefined ? {} : { details: granted }),
-  });
+  const { accessToken, consentId } = await obtainTokens(
+    consentOrder(running.issuer, {
+      clientId: client,
+      deferrable,
+      ...(granted === undefined ? {} : { details: granted }),
+    }),
+  );
   const storefront = await running.workload(STOREFRONT);
   const order = parameters({
     subjectToken: accessToken,

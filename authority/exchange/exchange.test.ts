@@ -5,17 +5,16 @@ import { parseRoot } from '../../delegation/root/index.ts';
 import { codeOf } from '../../errors/index.ts';
 import { obtainTokens } from '../headless/index.ts';
 import {
+  consentOrder,
+  exchangeParameters,
   INVENTORY,
   ORDERS,
-  PASSWORD,
-  REDIRECT_URI,
   type RunningAuthority,
   runAuthority,
-  SCOPES,
   STOREFRONT,
   testSnapshot,
 } from '../testing/running-authority.ts';
-import { ACCESS_TOKEN_TYPE, type ExchangeParameters, JWT_TYPE } from './exchange.ts';
+import { type ExchangeParameters, JWT_TYPE } from './exchange.ts';
 import { createProofChecker } from './proof-of-possession.ts';
 
 let running: RunningAuthority;
@@ -25,31 +24,9 @@ beforeEach(async () => {
 afterEach(() => running.close());
 
 const tokens = (more: { grantOnly?: string[]; durationS?: number } = {}) =>
-  obtainTokens({
-    issuer: running.issuer,
-    clientId: 'shop-app',
-    redirectUri: REDIRECT_URI,
-    account: 'demo',
-    password: PASSWORD,
-    scopes: SCOPES,
-    purpose: 'buy a book',
-    durationS: 3_600,
-    ...more,
-  });
+  obtainTokens(consentOrder(running.issuer, more));
 
-const parameters = (more: Partial<ExchangeParameters>): ExchangeParameters => ({
-  subjectToken: '',
-  subjectTokenType: ACCESS_TOKEN_TYPE,
-  scope: SCOPES.join(' '),
-  authorizationDetails: '',
-  purpose: '',
-  dpopProof: '',
-  dpopMethod: '',
-  dpopUri: '',
-  ownTo: '',
-  clientCertificateS256: '',
-  ...more,
-});
+const parameters = (more: Partial<ExchangeParameters>): ExchangeParameters => exchangeParameters(more);
 
 const codeOfExchange = async (more: Partial<ExchangeParameters>, workload: string): Promise<string> => {
   const { caller } = await running.workload(workload);

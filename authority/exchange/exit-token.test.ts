@@ -6,9 +6,9 @@ import { parseSpiffeId, type SpiffeId } from '../../identity/index.ts';
 import { buildSnapshot } from '../../policy/index.ts';
 import { obtainTokens } from '../headless/index.ts';
 import {
+  consentOrder,
+  exchangeParameters,
   ORDERS,
-  PASSWORD,
-  REDIRECT_URI,
   type RunningAuthority,
   runAuthority,
   SCOPES,
@@ -66,30 +66,10 @@ function snapshotOf(cedar: string) {
 
 /** What `orders` holds of a user's request that came in at the storefront. */
 async function held(more: { to?: SpiffeId; narrowTo?: string[]; next?: SpiffeId[]; maxDepth?: number } = {}) {
-  const { accessToken, consentId } = await obtainTokens({
-    issuer: running.issuer,
-    clientId: 'shop-app',
-    redirectUri: REDIRECT_URI,
-    account: 'demo',
-    password: PASSWORD,
-    scopes: SCOPES,
-    purpose: 'buy a book',
-    durationS: 3_600,
-  });
+  const { accessToken, consentId } = await obtainTokens(consentOrder(running.issuer));
   const storefront = await running.workload(STOREFRONT);
   const { txnToken } = await running.authority.exchange(
-    {
-      subjectToken: accessToken,
-      subjectTokenType: ACCESS_TOKEN_TYPE,
-      scope: SCOPES.join(' '),
-      authorizationDetails: '',
-      purpose: '',
-      dpopProof: '',
-      dpopMethod: '',
-      dpopUri: '',
-      ownTo: '',
-      clientCertificateS256: '',
-    },
+    exchangeParameters({ subjectToken: accessToken }),
     storefront.caller,
   );
   const root = verifyRoot(txnToken, {
@@ -281,21 +261,7 @@ test('such a token opens nothing of ours: no root is made of it, and it is none 
   const { chain } = await held();
   const { accessToken } = await issue(orderOf(chain));
   const { caller } = await running.workload(STOREFRONT);
-  const exchange = running.authority.exchange(
-    {
-      subjectToken: accessToken,
-      subjectTokenType: ACCESS_TOKEN_TYPE,
-      scope: SCOPES.join(' '),
-      authorizationDetails: '',
-      purpose: '',
-      dpopProof: '',
-      dpopMethod: '',
-      dpopUri: '',
-      ownTo: '',
-      clientCertificateS256: '',
-    },
-    caller,
-  );
+  const exchange = running.authority.exchange(exchangeParameters({ subjectToken: accessToken }), caller);
   await expect(exchange).rejects.toMatchObject({ code: 'entry_token_invalid' });
   expect(await refusal(orderOf({ ...chain, txnToken: accessToken }))).toBe('delegation_malformed');
 });

@@ -7,16 +7,15 @@ import { obtainTokens, refreshTokens } from '../headless/index.ts';
 import { createAccessTokens } from '../oauth/access-tokens.ts';
 import { createOAuthStore } from '../store/oauth-adapter.ts';
 import {
-  PASSWORD,
-  REDIRECT_URI,
+  consentOrder,
+  exchangeParameters,
   type RunningAuthority,
   runAuthority,
-  SCOPES,
   STOREFRONT,
   TRUST_DOMAIN,
   testSnapshot,
 } from '../testing/running-authority.ts';
-import { ACCESS_TOKEN_TYPE, createExchange, type Exchange, type ExchangeParameters } from './exchange.ts';
+import { createExchange, type Exchange, type ExchangeParameters } from './exchange.ts';
 
 let running: RunningAuthority;
 beforeEach(async () => {
@@ -24,30 +23,10 @@ beforeEach(async () => {
 });
 afterEach(() => running.close());
 
-const tokens = () =>
-  obtainTokens({
-    issuer: running.issuer,
-    clientId: 'shop-app',
-    redirectUri: REDIRECT_URI,
-    account: 'demo',
-    password: PASSWORD,
-    scopes: SCOPES,
-    purpose: 'buy a book',
-    durationS: 3_600,
-  });
+const tokens = () => obtainTokens(consentOrder(running.issuer));
 
-const parameters = (subjectToken: string): ExchangeParameters => ({
-  subjectToken,
-  subjectTokenType: ACCESS_TOKEN_TYPE,
-  scope: 'orders:read',
-  authorizationDetails: '',
-  purpose: '',
-  dpopProof: '',
-  dpopMethod: '',
-  dpopUri: '',
-  ownTo: '',
-  clientCertificateS256: '',
-});
+const parameters = (subjectToken: string): ExchangeParameters =>
+  exchangeParameters({ subjectToken, scope: 'orders:read' });
 
 const store = () => createOAuthStore(running.database, running.nowS, () => undefined);
 const accessTokens = () =>

@@ -5,15 +5,14 @@ import { parseRoot } from '../../delegation/root/index.ts';
 import { partId } from '../../identity/index.ts';
 import { connectService, createGrpcServer, type GrpcServer, type ServiceClient } from '../../identity/mtls/index.ts';
 import { type Revocations, revocations } from '../../proto/behalf/authority/v1/authority.ts';
-import { ACCESS_TOKEN_TYPE, type ExchangeCaller } from '../exchange/exchange.ts';
+import type { ExchangeCaller } from '../exchange/exchange.ts';
 import { obtainTokens } from '../headless/index.ts';
 import { openKeys } from '../keys/keys.ts';
 import {
-  PASSWORD,
-  REDIRECT_URI,
+  consentOrder,
+  exchangeParameters,
   type RunningAuthority,
   runAuthority,
-  SCOPES,
   STOREFRONT,
   TRUST_DOMAIN,
 } from '../testing/running-authority.ts';
@@ -52,33 +51,10 @@ afterEach(async () => {
 });
 
 const tokens = (account: string, clientId = 'shop-app') =>
-  obtainTokens({
-    issuer: running.issuer,
-    clientId,
-    redirectUri: REDIRECT_URI,
-    account,
-    password: PASSWORD,
-    scopes: SCOPES,
-    purpose: '',
-    durationS: 600,
-  });
+  obtainTokens(consentOrder(running.issuer, { clientId, account, purpose: '', durationS: 600 }));
 
 const exchange = (subjectToken: string) =>
-  running.authority.exchange(
-    {
-      subjectToken,
-      subjectTokenType: ACCESS_TOKEN_TYPE,
-      scope: 'orders:read',
-      authorizationDetails: '',
-      purpose: '',
-      ownTo: '',
-      dpopProof: '',
-      dpopMethod: '',
-      dpopUri: '',
-      clientCertificateS256: '',
-    },
-    entry,
-  );
+  running.authority.exchange(exchangeParameters({ subjectToken, scope: 'orders:read' }), entry);
 
 const subjectOf = (name: string): string =>
   running.authority.subjectOf(running.authority.accounts.idOf(name) as string);

@@ -18,7 +18,8 @@ import type { PolicySnapshot } from '../../policy/snapshot/snapshot.ts';
 import type { ProvenRun } from '../../state/index.ts';
 import { type Authority, createAuthority, type MeshPeer } from '../authority.ts';
 import type { AuthorityEvent } from '../events/events.ts';
-import type { ExchangeCaller } from '../exchange/exchange.ts';
+import { ACCESS_TOKEN_TYPE, type ExchangeCaller, type ExchangeParameters } from '../exchange/exchange.ts';
+import type { ObtainTokens } from '../headless/authorization-code.ts';
 import { type AuthorityKeys, openKeys } from '../keys/keys.ts';
 import { hashPassword } from '../sign-in/accounts.ts';
 import { type Database, openDatabase } from '../store/database.ts';
@@ -31,6 +32,38 @@ export const INVENTORY = parseSpiffeId('spiffe://shop.example/inventory');
 export const PASSWORD = 'correct horse battery staple';
 export const REDIRECT_URI = 'http://127.0.0.1:9/callback';
 export const SCOPES = ['orders:read', 'orders:write', 'payments:charge'];
+
+/** What the demo user is asked through the shop's app, for `obtainTokens`. */
+export function consentOrder(issuer: string, more: Partial<ObtainTokens> = {}): ObtainTokens {
+  return {
+    issuer,
+    clientId: 'shop-app',
+    redirectUri: REDIRECT_URI,
+    account: 'demo',
+    password: PASSWORD,
+    scopes: SCOPES,
+    purpose: 'buy a book',
+    durationS: 3_600,
+    ...more,
+  };
+}
+
+/** Parameters of an exchange of an access token, with nothing in them but what is given. */
+export function exchangeParameters(more: Partial<ExchangeParameters>): ExchangeParameters {
+  return {
+    subjectToken: '',
+    subjectTokenType: ACCESS_TOKEN_TYPE,
+    scope: SCOPES.join(' '),
+    authorizationDetails: '',
+    purpose: '',
+    dpopProof: '',
+    dpopMethod: '',
+    dpopUri: '',
+    ownTo: '',
+    clientCertificateS256: '',
+    ...more,
+  };
+}
 
 export interface RunningAuthority {
   readonly issuer: string;

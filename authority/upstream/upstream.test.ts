@@ -4,7 +4,6 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseRoot } from '../../delegation/root/index.ts';
 import { BehalfError, codeOf } from '../../errors/index.ts';
-import { ACCESS_TOKEN_TYPE } from '../exchange/exchange.ts';
 import { createOAuthStore } from '../store/oauth-adapter.ts';
 import {
   OTHER_AUDIENCE,
@@ -13,7 +12,13 @@ import {
   type OtherToken,
   startOtherProvider,
 } from '../testing/other-provider.ts';
-import { type RunningAuthority, runAuthority, STOREFRONT, testSnapshot } from '../testing/running-authority.ts';
+import {
+  exchangeParameters,
+  type RunningAuthority,
+  runAuthority,
+  STOREFRONT,
+  testSnapshot,
+} from '../testing/running-authority.ts';
 import type { UpstreamClientConfig, UpstreamIssuerConfig } from './config.ts';
 import { createPresentedTokens } from './upstream-tokens.ts';
 
@@ -54,18 +59,7 @@ async function restart(more: Partial<UpstreamIssuerConfig>): Promise<void> {
 async function exchange(subjectToken: string) {
   const { caller } = await running.workload(STOREFRONT);
   const issued = await running.authority.exchange(
-    {
-      subjectToken,
-      subjectTokenType: ACCESS_TOKEN_TYPE,
-      scope: 'orders:read orders:write',
-      authorizationDetails: '',
-      purpose: '',
-      dpopProof: '',
-      dpopMethod: '',
-      dpopUri: '',
-      ownTo: '',
-      clientCertificateS256: '',
-    } as never,
+    exchangeParameters({ subjectToken, scope: 'orders:read orders:write' }),
     caller,
   );
   return parseRoot(issued.txnToken).claims;
