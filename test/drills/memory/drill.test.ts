@@ -10,7 +10,9 @@ import { openNativeMemory } from './native-memory.ts';
 
 const MIB = 1024 * 1024;
 const TIMEOUT = { timeout: 300_000 };
-const testWhereTold = test.skipIf(openNativeMemory() === null);
+const isTold = openNativeMemory() !== null;
+if (!isTold) process.stderr.write('not run: planted leaks, as this C library does not tell what is in use\n');
+const testWhereTold = test.skipIf(!isTold);
 const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const SPKI = publicKey.export({ format: 'der', type: 'spki' });
 
