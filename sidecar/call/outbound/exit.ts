@@ -185,7 +185,7 @@ function refusalOf(
   if (compiled === null) return null;
   const exit = exitOf(compiled, env.me, name);
   // It goes, with its token, to where the exit was when it was judged.
-  if (exit === null || JSON.stringify(targetOf(name, exit)) !== JSON.stringify(targetOf(name, judged)))
+  if (exit === null || (exit !== judged && !isSameTarget(targetOf(name, exit), targetOf(name, judged))))
     return new BehalfError('policy_denied', { why: 'no exit', from: env.me, exit: name });
   const decision = decide(env, compiled, head, name, party);
   return decision.kind === 'deny' ? new BehalfError(decision.code ?? 'policy_denied', decision.detail) : null;
@@ -230,6 +230,10 @@ function targetOf(name: string, { origin, tls, private_addresses }: SnapshotExit
     tls: tls === null ? null : { ca: tls.ca, serverName: tls.server_name },
     privateAddresses: private_addresses,
   };
+}
+
+function isSameTarget(one: ExitTarget, other: ExitTarget): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 function snapshotOf(env: CallEnvironment): CompiledSnapshot {
